@@ -1,0 +1,1 @@
+"""What everything stands on: conventions, configs, errors, seeds, safe files."""

@@ -1,0 +1,47 @@
+"""Errors that a person reads: what happened, and what to do about it.
+
+Whatever a person can cause is raised as a :class:`KineographError`; the command line prints it
+without a traceback and exits with its code. Anything else that is raised is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KineographError(Exception):
+    """Something a person can mend. ``cause`` says what happened, ``remedy`` what to do."""
+
+    exit_code = 3
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        self.cause = cause
+        self.remedy = remedy
+        super().__init__(f"{cause} {remedy}".strip())
+
+
+class RequestError(KineographError):
+    """The request was wrong: an unknown name, a bad value, a file that is not what it should be."""
+
+    exit_code = 2
+
+
+class MachineError(KineographError):
+    """The machine failed: a full disk, missing memory."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, or None if none is like it."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
+    """The error for a name that is not known, with the nearest one that is."""
+    names = sorted(known)
+    guess = nearest(name, names)
+    hint = f'Did you mean "{guess}"? ' if guess else ""
+    return RequestError(f'There is no {kind} "{name}".', f"{hint}Known: {', '.join(names)}.")

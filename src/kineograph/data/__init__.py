@@ -1,0 +1,1 @@
+"""An index becomes a captioned clip."""
