@@ -56,18 +56,32 @@ class Clip:
             )
 
     def _repr_html_(self) -> str:
-        """In a notebook a clip shows itself, playing."""
+        """In a notebook a clip shows itself, playing: small ones as WebP, large ones as MP4."""
         from html import escape
 
-        from kineograph.data.video_io import animation_bytes
+        from kineograph.data.video_io import animation_bytes, video_bytes
 
-        scale = max(1, 256 // self.frames.shape[2])
-        data = base64.b64encode(animation_bytes(self, "webp", scale=scale)).decode()
-        width = self.frames.shape[2] * scale
+        num_frames, height, width, _ = self.frames.shape
+        caption = escape(self.caption)
+        if not self.frames.size:
+            return f"<p>A clip without frames: {caption}</p>"
+        length = f"{num_frames} frames, {self.fps:g} frames/s"
+        what = escape(f"Video: {self.caption} ({length})", quote=True)
+        scale = max(1, 256 // max(height, width))
+        edges = "pixelated" if scale > 1 else "auto"
+        look = f'width="{width * scale}" style="max-width:100%;image-rendering:{edges}"'
+        if self.frames.size <= 30_000_000 and self.fps <= 90:  # a notebook keeps what it shows
+            data = base64.b64encode(animation_bytes(self, "webp", scale=scale)).decode()
+            player = f'<img alt="{what}" {look} src="data:image/webp;base64,{data}">'
+        else:
+            data = base64.b64encode(video_bytes(self, "mp4", scale=scale)).decode()
+            source = f'src="data:video/mp4;base64,{data}"'
+            player = (
+                f'<video aria-label="{what}" {look} autoplay loop muted controls {source}></video>'
+            )
         return (
-            f'<figure style="margin:0"><img alt="{escape(self.caption, quote=True)}" '
-            f'width="{width}" style="image-rendering:pixelated" src="data:image/webp;base64,{data}">'
-            f"<figcaption>{escape(self.caption)}</figcaption></figure>"
+            f'<figure style="margin:0;display:inline-block">{player}<figcaption>{caption}<br>'
+            f'<small style="opacity:.65">{width}×{height}, {length}</small></figcaption></figure>'
         )
 
 

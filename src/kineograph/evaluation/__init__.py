@@ -1,0 +1,1 @@
+"""Does the video do what the prompt says? Exact measurement, and the error of the measure."""

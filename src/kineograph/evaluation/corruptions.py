@@ -1,0 +1,288 @@
+"""The judge's own error: clips that are right, and the same clips broken on purpose.
+
+A corruption is a pure function of (frames, seed): (T, H, W, 3) uint8 => the same shape. It breaks
+nearly every caption, and ``broken`` says which it leaves true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kineograph.data.clip import Source
+from kineograph.data.grammar import MANNERS, SHAPES, Description, Motion, describe, parse
+from kineograph.evaluation.statistics import wilson
+from kineograph.evaluation.tracker import track
+from kineograph.evaluation.verifier import judge
+
+Corruption = Callable[[np.ndarray, int], np.ndarray]
+
+
+def frozen(frames: np.ndarray, seed: int) -> np.ndarray:
+    """One frame from the middle half, all the time."""
+    return np.repeat(frames[[_middle(frames, np.random.default_rng(seed))]], len(frames), axis=0)
+
+
+def backwards(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Played from the end."""
+    return np.ascontiguousarray(frames[::-1])
+
+
+def shuffled(frames: np.ndarray, seed: int) -> np.ndarray:
+    """The same frames in another order, one that no to-and-fro explains."""
+    return np.asarray(frames[_disorder(len(frames), np.random.default_rng(seed))])
+
+
+def teleporting(frames: np.ndarray, seed: int) -> np.ndarray:
+    """One to three inner frames show the object somewhere else."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, min(3, max(1, len(frames) - 3)) + 1))
+    result = frames.copy()
+    for index in rng.choice(np.arange(1, len(frames) - 1), count, replace=False):
+        result[index] = _moved_away(frames[index], _background(frames), rng)
+    return result
+
+
+def vanishing(frames: np.ndarray, seed: int) -> np.ndarray:
+    """One to three neighbouring frames from the middle half are empty."""
+    rng = np.random.default_rng(seed)
+    result = frames.copy()
+    first = _middle(frames, rng)
+    result[first : min(first + int(rng.integers(1, 4)), len(frames) - 1)] = _background(frames)
+    return result
+
+
+def doubled(frames: np.ndarray, seed: int) -> np.ndarray:
+    """A second copy of everything, about half a picture away (over the edge and round)."""
+    return _with_copy(frames, np.random.default_rng(seed), 1.0)
+
+
+def ghosted(frames: np.ndarray, seed: int) -> np.ndarray:
+    """The same with a copy of a fifth to a half of the contrast."""
+    rng = np.random.default_rng(seed)
+    return _with_copy(frames, rng, rng.uniform(0.2, 0.5))
+
+
+def averaged(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Every frame the mean of two moments: what a model draws that cannot choose."""
+    shift = len(frames) // 2 - 1 + len(frames) // 2 % 2  # odd: both phases of a zigzag
+    mean = (frames.astype(np.uint16) + np.roll(frames, shift, axis=0) + 1) // 2
+    return np.asarray(mean, np.uint8)
+
+
+def noise(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Nothing but noise."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, frames.shape).astype(np.uint8)
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "frozen": frozen,
+    "reversed": backwards,
+    "shuffled": shuffled,
+    "teleporting": teleporting,
+    "vanishing": vanishing,
+    "doubled": doubled,
+    "ghosted": ghosted,
+    "averaged": averaged,
+    "noise": noise,
+}
+WRONG_CAPTION = "wrong caption"
+
+
+def broken(name: str, description: Description) -> bool:
+    """Whether corruption ``name`` makes what ``description`` says false.
+
+    Bouncing and zigzagging are the same played backwards, and the mean of two moments of
+    something that grows in place is again one that does.
+    """
+    verb = description.motion.verb
+    if name == "reversed":
+        return verb not in ("bouncing", "zigzagging")
+    return not (name == "averaged" and verb in ("shrinking", "expanding"))
+
+
+def wrong_captions(description: Description) -> list[str]:
+    """Every caption that asks for another motion."""
+    motions = [Motion(verb, manner) for verb in MANNERS for manner in MANNERS[verb]]
+    return [
+        describe(Description(shape, motion))
+        for shape in SHAPES
+        for motion in motions
+        if motion != description.motion
+    ]
+
+
+# ---- how often the judge is wrong -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of how many clips were accepted."""
+
+    accepted: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """NaN without trials."""
+        return self.accepted / self.of if self.of else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        return wilson(self.accepted, self.of)
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.accepted + other.accepted, self.of + other.of)
+
+
+@dataclass(frozen=True)
+class OwnError:
+    """The judge's own error: per caption, and per version ("true", the corruptions, …).
+
+    Only versions that really break the caption are counted.
+    """
+
+    table: dict[str, dict[str, Share]]
+
+    def total(self, version: str) -> Share:
+        """Over all captions."""
+        rows = (row[version] for row in self.table.values() if version in row)
+        return sum(rows, Share(0, 0))
+
+    @property
+    def versions(self) -> list[str]:
+        """The columns, "true" first."""
+        return list(dict.fromkeys(version for row in self.table.values() for version in row))
+
+    def as_json(self) -> dict[str, dict[str, dict[str, float | int | list[float]]]]:
+        """Numbers for a file: caption => version => accepted, of, and the 95 % interval."""
+        rows = self.table | {"all": {v: self.total(v) for v in self.versions}}
+        return {
+            caption: {
+                version: {"accepted": s.accepted, "of": s.of, "interval": list(s.interval)}
+                for version, s in row.items()
+            }
+            for caption, row in rows.items()
+        }
+
+    def format(self) -> str:
+        """A table for people: accepted clips in per cent, "-" where nothing is broken."""
+        rows = self.table | {"all": {v: self.total(v) for v in self.versions}}
+        wide = max(len(caption) for caption in rows)
+        heads = [v.replace(" ", "-") for v in self.versions]
+        lines = [" " * wide + "".join(f"{head:>{max(len(head), 6) + 2}}" for head in heads)]
+        for caption, row in rows.items():
+            cells = [
+                f"{100 * row[v].share:.2f}" if v in row and row[v].of else "-"
+                for v in self.versions
+            ]
+            pairs = zip(cells, heads, strict=True)
+            line = "".join(f"{cell:>{max(len(head), 6) + 2}}" for cell, head in pairs)
+            lines.append(f"{caption:<{wide}}{line}")
+        return "\n".join(lines)
+
+
+def own_error(
+    source: Source,
+    clips_per_caption: int,
+    seed: int = 0,
+    corruptions: Sequence[str] = tuple(CORRUPTIONS),
+    alter: Corruption | None = None,
+) -> OwnError:
+    """Judge clips of ``source`` (whose captions take turns) as they are, and broken.
+
+    ``alter`` is applied last to whatever is judged, such as a round trip through a codec.
+    """
+    captions = source.captions
+    table: dict[str, dict[str, Share]] = {}
+    for index in range(clips_per_caption * len(captions)):
+        clip = source.clip(index, seed)
+        row = table.setdefault(clip.caption, {})
+        for version, share in _judge_one(clip.frames, clip.caption, index, corruptions, alter):
+            row[version] = row.get(version, Share(0, 0)) + share
+    return OwnError(table)
+
+
+def _judge_one(
+    frames: np.ndarray,
+    caption: str,
+    index: int,
+    corruptions: Sequence[str],
+    alter: Corruption | None,
+) -> list[tuple[str, Share]]:
+    description = parse(caption)
+    last = alter or (lambda frames, seed: frames)
+    seen = track(last(frames, index))
+    wrong = [bool(judge(seen, parse(c).motion)) for c in wrong_captions(description)]
+    found = [
+        ("true", Share(int(bool(judge(seen, description.motion))), 1)),
+        (WRONG_CAPTION, Share(sum(wrong), len(wrong))),
+    ]
+    for name in corruptions:
+        if broken(name, description):
+            seen = track(last(CORRUPTIONS[name](frames, index), index))
+            found.append((name, Share(int(bool(judge(seen, description.motion))), 1)))
+    return found
+
+
+# ---- tools ----------------------------------------------------------------------------------
+
+
+def _middle(frames: np.ndarray, rng: np.random.Generator) -> int:
+    quarter = max(1, len(frames) // 4)
+    return int(rng.integers(quarter, max(quarter + 1, len(frames) - quarter)))
+
+
+def _background(frames: np.ndarray) -> np.ndarray:
+    colors, counts = np.unique(frames[:, :1].reshape(-1, 3), axis=0, return_counts=True)
+    most: np.ndarray = colors[counts.argmax()]
+    return most
+
+
+def _disorder(num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """An order with few neighbours left, many turns, and odd after odd or even after even.
+
+    The last spoils a zigzag, whose odd frames are all alike.
+    """
+    best, best_score = np.arange(num_frames)[::-1], -1.0
+    for _ in range(50):
+        order = rng.permutation(num_frames)
+        step = np.diff(order)
+        turns = (step[1:] * step[:-1] < 0).sum()
+        score = float((np.abs(step) > 1).sum() + turns + 2 * min((step % 2 == 0).sum(), 3))
+        if score > best_score:
+            best, best_score = order, score
+    return best
+
+
+def _moved_away(frame: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The picture moved by 12 to 28 units, so that the object stays in it if it can."""
+    height, width = frame.shape[:2]
+    unit = min(height, width) / 64
+    rows, columns = np.nonzero((frame != background).any(axis=2))
+    for _ in range(30):
+        angle, far = rng.uniform(0, 2 * np.pi), unit * rng.uniform(12, 28)
+        dx, dy = round(far * np.cos(angle)), round(far * np.sin(angle))
+        if not len(rows):
+            break
+        inside = columns.min() + dx >= 0 and columns.max() + dx < width
+        if inside and rows.min() + dy >= 0 and rows.max() + dy < height:
+            break
+    return np.roll(frame, (dy, dx), axis=(0, 1))
+
+
+def _with_copy(frames: np.ndarray, rng: np.random.Generator, opacity: float) -> np.ndarray:
+    """Lay the picture, moved by three to five eighths along x, y or both, over itself."""
+    background = _background(frames).astype(float)
+    shares = rng.uniform(0.375, 0.625, 2) * [(1, 0), (0, 1), (1, 1)][int(rng.integers(3))]
+    dx, dy = (round(float(s) * n) for s, n in zip(shares, frames.shape[2:0:-1], strict=True))
+    copy = opacity * (np.roll(frames, (dy, dx), axis=(1, 2)) - background)
+    first = frames - background
+    stronger = np.abs(copy).sum(axis=3) > np.abs(first).sum(axis=3)
+    mixed = background + np.where(stronger[..., None], copy, first)
+    result: np.ndarray = np.rint(mixed).astype(np.uint8)
+    return result

@@ -1,0 +1,397 @@
+"""What each motion asks of a path: one function a verb, each limit with its reason in words.
+
+Lengths are those of a 64-pixel picture (units, see ``tracker``), times are frames, angles degrees
+clockwise as seen on the screen. No path satisfies two different motions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kineograph.data.grammar import DIRECTIONS, Motion
+from kineograph.evaluation.geometry import (
+    angle_between,
+    circle_centre,
+    line,
+    slope,
+    turning,
+    turns,
+)
+
+# moving
+MIN_TRAVEL = 8.0
+MAX_ANGLE = 15.0
+
+# rotating
+MIN_RADIUS = 4.0
+MAX_RADIUS = 64.0
+MIN_TURN = 45.0
+MAX_TURN_STEP = 150.0
+
+# shrinking, expanding, and whatever stays on a line
+MAX_DRIFT = 3.0
+MIN_GROWTH = 4 / 3
+
+# bouncing, zigzagging
+MIN_LEG = 4.0
+MIN_SWING = 3.0
+MIN_ADVANCE = 12.0
+
+
+@dataclass
+class Findings:
+    """What was measured, and in a sentence each what failed."""
+
+    measured: dict[str, Any]
+    reasons: list[str] = field(default_factory=list)
+
+    def check(self, holds: bool | np.bool_, sentence: str) -> None:
+        """Keep the sentence as a reason unless it holds."""
+        if not holds:
+            self.reasons.append(sentence)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a number, text, or array; NaN becomes None, which JSON knows."""
+        if isinstance(value, np.ndarray):
+            value = _plain(value.astype(float).tolist())
+        elif isinstance(value, np.generic):
+            value = value.item()
+        self.measured[name] = round(value, 3) if isinstance(value, float) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return round(value, 2) if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Path:
+    """The object from its first sighting to its last, n frames, none missing."""
+
+    centre: np.ndarray  # (n, 2)
+    size: np.ndarray  # (n,)
+    cut: np.ndarray  # (n,) bool
+    extent: np.ndarray  # (2,)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """From each centre to the next, (n - 1, 2)."""
+        return np.diff(self.centre, axis=0)
+
+
+# ---- moving ---------------------------------------------------------------------------------
+
+
+def _straight(centre: np.ndarray) -> tuple[bool, str]:
+    """Whether a path (n, 2) is straight and steady, and the measure in words.
+
+    A shallow but clean arc is none, though it strays little: so that no path is both straight
+    and an orbit.
+    """
+    velocity, ahead, aside = line(centre)
+    speed = float(np.linalg.norm(velocity))
+    for error, share, word in ((ahead, 0.35, "ahead or behind"), (aside, 0.25, "sideways")):
+        worst, limit = float(np.abs(error).max()), max(1.5, share * speed)
+        if worst > limit:
+            return False, f"{worst:.1f} pixels off {word}; the limit is {limit:.1f}"
+    arm = centre - circle_centre(centre)
+    radii = np.linalg.norm(arm, axis=1)
+    wobble, turn = float(np.abs(radii - radii.mean()).max()), abs(float(turning(arm).sum()))
+    stray = float(np.hypot(ahead, aside).max())
+    arc = turn >= MIN_TURN and stray >= 0.8 and wobble <= 0.4 * stray
+    return not arc, f"an arc of {turn:.0f}°" if arc else f"only {stray:.1f} pixels off a line"
+
+
+def _moving(findings: Findings, path: Path, motion: Motion) -> None:
+    velocity, ahead, aside = line(path.centre)
+    straight, said = _straight(path.centre)
+    speed = float(np.linalg.norm(velocity))
+    travel = speed * (len(path.centre) - 1)
+    wanted = np.array(DIRECTIONS[motion.manner], float)
+    angle = angle_between(velocity, wanted)
+    findings.note("velocity", velocity)
+    findings.note("travel", travel)
+    findings.note("angle_off", angle)
+    findings.note("off_line", [float(np.abs(e).max().round(2)) for e in (ahead, aside)])
+    findings.check(
+        travel >= MIN_TRAVEL, f"It travels {travel:.1f} pixels; at least {MIN_TRAVEL} needed."
+    )
+    findings.check(
+        angle <= MAX_ANGLE,
+        f"It moves {angle:.0f}° off {motion.manner}; the limit is {MAX_ANGLE:.0f}°.",
+    )
+    findings.check(straight, f"It does not move straight and steadily: {said}.")
+    findings.check(not _zigzags(path), "It zigzags on its way.")
+    along = path.steps @ velocity / max(speed, 1e-9)
+    low, high = min(0.25 * speed, speed - 0.5), max(2 * speed, speed + 1)
+    findings.check(
+        along.min() >= low,
+        f"It halts or turns back: a step of {along.min():.1f} pixels; at least {low:.1f} needed.",
+    )
+    findings.check(
+        along.max() <= high,
+        f"It jumps: a step of {along.max():.1f} pixels; the limit is {high:.1f}.",
+    )
+
+
+# ---- rotating -------------------------------------------------------------------------------
+
+
+def _rotating(findings: Findings, path: Path, motion: Motion) -> None:
+    sense = 1 if motion.manner == "clockwise" else -1
+    straight, said = _straight(path.centre)
+    findings.check(not straight, f"It moves straight: {said}.")
+    attempts = []
+    for pivot in (circle_centre(path.centre), path.extent / 2):
+        attempt = Findings({})
+        _orbit(attempt, path, pivot, sense)
+        attempts.append(attempt)
+    best = min(attempts, key=lambda a: len(a.reasons))
+    findings.measured.update(best.measured)
+    findings.reasons.extend(best.reasons)
+
+
+def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> None:
+    arm = path.centre - pivot
+    radii = np.linalg.norm(arm, axis=1)
+    radius = float(radii.mean())
+    wobble = float(np.abs(radii - radius).max())
+    steps = sense * turning(arm)
+    total, mean = float(steps.sum()), float(steps.mean())
+    findings.note("pivot", pivot)
+    findings.note("radius", radius)
+    findings.note("turn", sense * total)
+    findings.check(
+        MIN_RADIUS <= radius <= MAX_RADIUS,
+        f"Its orbit has a radius of {radius:.1f} pixels; {MIN_RADIUS:.0f} to {MAX_RADIUS:.0f} "
+        "are right.",
+    )
+    limit = max(2.0, 0.12 * radius)
+    findings.check(
+        wobble <= limit, f"It strays {wobble:.1f} pixels from a circle; the limit is {limit:.1f}."
+    )
+    findings.check(
+        total >= MIN_TURN,
+        f"It turns {total:.0f}° in the asked sense; at least {MIN_TURN:.0f}° needed.",
+    )
+    slack = np.degrees(0.5 / max(radius, 1.0))  # half a pixel of wobble
+    findings.check(
+        steps.min() >= min(0.3 * mean, mean - slack),
+        f"It halts or turns back: a step of {steps.min():.0f}° where {mean:.0f}° is the mean.",
+    )
+    findings.check(
+        steps.max() <= min(max(2.2 * mean, mean + 2 * slack), MAX_TURN_STEP),
+        f"It jumps: a step of {steps.max():.0f}° where {mean:.0f}° is the mean.",
+    )
+
+
+# ---- shrinking, expanding -------------------------------------------------------------------
+
+
+def _scaling(findings: Findings, path: Path, motion: Motion) -> None:
+    drift = float(np.ptp(path.centre, axis=0).max())
+    findings.note("drift", drift)
+    findings.check(
+        drift <= MAX_DRIFT, f"It drifts by {drift:.1f} pixels; the limit is {MAX_DRIFT}."
+    )
+    size = path.size if motion.verb == "expanding" else path.size[::-1]
+    growth = float(size[-1] / max(size[0], 0.5))
+    findings.note("size_ratio", growth)
+    findings.check(
+        growth >= MIN_GROWTH,
+        f"{motion.verb} changes its size by a factor of {growth:.2f}; {MIN_GROWTH:.2f} needed.",
+    )
+    steps = np.diff(size)
+    findings.check(
+        steps.min() >= -0.5,
+        f"Its size goes the wrong way by {-steps.min():.1f} pixels in a step; the limit is 0.5.",
+    )
+    limit = max(3 * float(steps.mean()), 2.0)
+    findings.check(
+        steps.max() <= limit,
+        f"Its size jumps by {steps.max():.1f} pixels in a step; the limit is {limit:.1f}.",
+    )
+
+
+# ---- bouncing, zigzagging -------------------------------------------------------------------
+
+
+def _bouncing(findings: Findings, path: Path, motion: Motion) -> None:
+    axis = 0 if motion.manner == "horizontally" else 1
+    along, across = path.centre[:, axis], path.centre[:, 1 - axis]
+    _holds_its_line(findings, across, motion)
+    corners = turns(along, 1.5)
+    legs = np.abs(np.diff(along[corners]))
+    reversals, most = len(corners) - 2, (len(along) - 1) // 3
+    findings.note("reversals", reversals)
+    findings.note("legs", legs)
+    findings.check(
+        1 <= reversals <= most,
+        f"It turns back {max(reversals, 0)} times; bouncing does so 1 to {most} times.",
+    )
+    if reversals > 1:  # the first and the last may be cut short by the clip
+        legs = legs[1:-1]
+    findings.check(
+        legs.min() >= MIN_LEG,
+        f"It flies only {legs.min():.1f} pixels one way; at least {MIN_LEG} needed.",
+    )
+    _flies_smoothly(findings, along, corners)
+
+
+def _flies_smoothly(findings: Findings, along: np.ndarray, corners: np.ndarray) -> None:
+    """Speeds are alike, or change little by little as under gravity; no pause, no leap."""
+    speeds = np.abs(np.diff(along))
+    inner = np.diff(corners)[1:-1]
+    findings.check(
+        len(inner) == 0 or inner.min() >= 2,
+        "It jitters: it turns back and back again within a single step.",
+    )
+    halts = int((speeds[1:] + speeds[:-1] < 0.25 * speeds.mean()).sum())
+    findings.check(halts == 0, f"It halts: {halts} times two steps on end hardly move it.")
+    turned = corners[
+        1:-1
+    ]  # the turn falls between frames: the shorter step beside it is any length,
+    # and so are the first and the last of the clip, where it may have turned just before or after
+    free = turned - (speeds[turned - 1] < speeds[turned])
+    ends = [end for end, next_to in ((0, 1), (-1, -2)) if speeds[end] < speeds[next_to]]
+    flight = np.delete(speeds, [*free, *ends])
+    if len(flight) < 2:
+        return
+    typical = float(np.median(flight))
+    most = max(2.25 * typical + 1, 2.0)
+    findings.check(
+        flight.max() <= most,
+        f"It jumps: a step of {flight.max():.1f} pixels; the limit is {most:.1f}.",
+    )
+    limit = max(2.0, 0.5 * typical + 1)
+    change = float(np.abs(np.diff(flight)).max())
+    findings.note("speed_change", change)
+    findings.check(
+        change <= limit,
+        f"Its speed jumps by {change:.1f} pixels a frame; the limit is {limit:.1f}.",
+    )
+
+
+def _holds_its_line(findings: Findings, across: np.ndarray, motion: Motion) -> None:
+    sway = float(np.ptp(across))
+    findings.note("sway", sway)
+    findings.check(
+        sway <= MAX_DRIFT,
+        f"It sways by {sway:.1f} pixels while {motion}; the limit is {MAX_DRIFT}.",
+    )
+
+
+def _zigzagging(findings: Findings, path: Path, motion: Motion) -> None:
+    """Two readings, since people use both; the one that fits better is reported."""
+    axis = 0 if motion.manner == "horizontally" else 1
+    along, across = path.centre[:, axis], path.centre[:, 1 - axis]
+    in_place, onward = Findings({}), Findings({})
+    _alternating(in_place, along, across, motion)
+    _advancing(onward, along, across, motion)
+    best = min(in_place, onward, key=lambda f: len(f.reasons))
+    findings.measured.update(best.measured)
+    findings.reasons.extend(best.reasons)
+
+
+def _zigzags(path: Path) -> bool:
+    """Whether it advances along either axis while swinging across it."""
+    for axis, manner in enumerate(("horizontally", "vertically")):
+        attempt = Findings({})
+        along, across = path.centre[:, axis], path.centre[:, 1 - axis]
+        _advancing(attempt, along, across, Motion("zigzagging", manner))
+        if not attempt.reasons:
+            return True
+    return False
+
+
+def _alternating(findings: Findings, along: np.ndarray, across: np.ndarray, motion: Motion) -> None:
+    """The tutorial's: to and fro along the named axis, without getting anywhere."""
+    findings.note("reading", "to and fro along the axis")
+    _holds_its_line(findings, across, motion)
+    steps = np.diff(along)
+    speeds = np.abs(steps)
+    needed = 0.55 * (len(along) - 2)
+    reversals = int((steps[1:] * steps[:-1] < 0).sum())
+    findings.note("reversals", reversals)
+    findings.note("swing", float(speeds.mean()))
+    findings.check(
+        reversals >= needed, f"It turns back {reversals} times; at least {needed:.1f} needed."
+    )
+    _regular(findings, speeds, "step")
+    _two_sides(findings, along)
+    drift = abs(slope(along)) * (len(along) - 1)
+    limit = max(MAX_DRIFT, float(np.median(speeds)))
+    findings.check(
+        drift <= limit, f"It drifts by {drift:.1f} pixels along; the limit is {limit:.1f}."
+    )
+
+
+def _two_sides(findings: Findings, along: np.ndarray) -> None:
+    """All turning points of one side lie together."""
+    steps = np.diff(along)
+    swing = float(np.median(np.abs(steps)))
+    limit = max(MAX_DRIFT, 0.35 * swing)
+    turned = steps[1:] * steps[:-1] < 0
+    for side in (steps[:-1] > 0, steps[:-1] < 0):
+        ends = along[1:-1][turned & side]
+        spread = float(np.ptp(ends)) if len(ends) else 0.0
+        findings.check(
+            spread <= limit,
+            f"Its turning points lie {spread:.1f} pixels apart; the limit is {limit:.1f}.",
+        )
+
+
+def _advancing(findings: Findings, along: np.ndarray, across: np.ndarray, motion: Motion) -> None:
+    """The road sign's: onward along the named axis, swinging from side to side."""
+    findings.note("reading", "onward along the axis, swinging across it")
+    net = float(along[-1] - along[0])
+    steps = np.diff(along) * np.sign(net)
+    mean = float(steps.mean())
+    findings.note("advance", net)
+    findings.check(
+        abs(net) >= MIN_ADVANCE,
+        f"It advances {abs(net):.1f} pixels {motion.manner}; at least {MIN_ADVANCE} needed.",
+    )
+    findings.check(
+        steps.min() >= min(0.2 * mean, mean - 0.75) and steps.max() <= max(2.5 * mean, mean + 1),
+        f"Its advance is not steady: {steps.min():.1f} to {steps.max():.1f} pixels a step.",
+    )
+    corners = turns(across, 1.25)
+    swings = np.abs(np.diff(across[corners]))
+    findings.note("reversals", len(corners) - 2)
+    findings.check(
+        len(corners) - 2 >= 3,
+        f"It turns back from side to side {max(len(corners) - 2, 0)} times; at least 3 needed.",
+    )
+    if len(swings) > 2:  # the first and the last may be cut short by the clip
+        _regular(findings, swings[1:-1], "swing")
+
+
+def _regular(findings: Findings, lengths: np.ndarray, word: str) -> None:
+    """To-and-fro of one length throughout: no pauses, no leaps."""
+    typical = float(np.median(lengths))
+    low, high = max(MIN_SWING, 0.5 * typical), max(1.7 * typical, typical + 2)
+    findings.check(
+        lengths.min() >= low,
+        f"A {word} is only {lengths.min():.1f} pixels; at least {low:.1f} needed.",
+    )
+    findings.check(
+        lengths.max() <= high,
+        f"A {word} is {lengths.max():.1f} pixels; the limit is {high:.1f}.",
+    )
+
+
+MOTIONS: dict[str, Callable[[Findings, Path, Motion], None]] = {
+    "moving": _moving,
+    "rotating": _rotating,
+    "shrinking": _scaling,
+    "expanding": _scaling,
+    "bouncing": _bouncing,
+    "zigzagging": _zigzagging,
+}

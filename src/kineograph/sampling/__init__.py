@@ -1,0 +1,1 @@
+"""A prompt becomes a clip, and a clip becomes a file."""

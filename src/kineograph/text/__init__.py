@@ -1,0 +1,1 @@
+"""A caption becomes vectors."""

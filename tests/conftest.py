@@ -1,0 +1,31 @@
+"""What every test stands on: nothing is written into the repository, nothing is left to chance."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # and so in processes that tests start
+
+# A failure must come again in the next run, so examples are not random and none are remembered.
+# What Hypothesis caches all the same belongs elsewhere, too.
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "kineograph-hypothesis")
+settings.register_profile("kineograph", derandomize=True, database=None, deadline=None)
+settings.load_profile("kineograph")
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside the repository."""
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(autouse=True)
+def _work_elsewhere(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths, such as a run's default folder, lead out of the repository."""
+    monkeypatch.chdir(elsewhere)
