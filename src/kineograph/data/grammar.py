@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kineograph.core.conventions import MAX_PROMPT_CHARACTERS
 from kineograph.core.errors import RequestError, nearest
 
 DIRECTIONS: dict[str, tuple[int, int]] = {
@@ -79,6 +80,18 @@ class Description:
     diagonally: bool = False
 
 
+def check_prompt(prompt: str) -> str:
+    """The prompt, stripped. Raises RequestError where it is empty or over 1,000 characters."""
+    if not prompt.strip():
+        raise RequestError("The prompt is empty.", 'Say what to show, like "circle moving left".')
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
+        raise RequestError(
+            f"The prompt has {len(prompt):,} characters; the limit is {MAX_PROMPT_CHARACTERS:,}.",
+            "Shorten it.",
+        )
+    return prompt.strip()
+
+
 def describe(description: Description) -> str:
     """Facts => caption, such as "circle moving diagonally up-right"."""
     motion = description.motion
@@ -124,4 +137,6 @@ def _manner(caption: str, verb: str, words: list[str]) -> str:
 
 
 def _cannot(caption: str, why: str) -> CannotParse:
-    return CannotParse(f'Cannot judge "{caption}": {why}.', "Run `kineograph sources` for examples.")
+    return CannotParse(
+        f'Cannot judge "{caption}": {why}.', "Run `kineograph sources` for examples."
+    )

@@ -44,9 +44,7 @@ def _shades(color: RGB, background: RGB) -> np.ndarray:
     return np.ascontiguousarray(np.rint(mixed).astype(np.uint8)).view("V3")[:, 0]
 
 
-def _stamp(
-    frames: np.ndarray, centres: np.ndarray, radii: np.ndarray, shades: np.ndarray
-) -> None:
+def _stamp(frames: np.ndarray, centres: np.ndarray, radii: np.ndarray, shades: np.ndarray) -> None:
     """Draw each disc into a square window about its centre; the rest is background already."""
     height, width = frames.shape[1:3]
     side = int(np.ceil(2 * radii.max(initial=0.0))) + 2

@@ -26,7 +26,6 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
-from scipy.spatial import KDTree
 
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
@@ -347,6 +346,8 @@ def _palettised(frames: np.ndarray) -> tuple[np.ndarray, bytes]:
     if len(rgb) <= 256:
         palette, nearest = rgb, np.arange(len(rgb))
     else:
+        from scipy.spatial import KDTree  # a quarter of a second that few need
+
         common = np.argsort(-counts)[:64]
         kept = rgb[common[counts[common] * 500 >= counts.sum()]]
         sample = Image.fromarray(frames.reshape(-1, 3)[None, :: 1 + frames.size // 3_000_000])

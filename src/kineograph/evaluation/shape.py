@@ -196,19 +196,21 @@ def _fit_cut(
     height, width = target.shape[1:]
     box = np.array([_box(picture >= STRONG) for picture in target], float)  # x0 y0 x1 y1
     span = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]) / 2
-    prior = np.full(len(index), 0.0)
+    prior = np.zeros(len(index))
     radius = span
     if len(whole):
         nearest = whole[np.abs(index[:, None] - whole[None, :]).argmin(axis=1)]
-        radius = size[nearest] / 2
-        prior += 6.0
-    known = radius.copy()
+        lent = size[nearest] / 2
+        prior = np.where(span <= 1.1 * lent, 6.0, 0.0)  # what is wider has grown since
+        radius = np.maximum(lent, span)
+    known = radius
     place = (box[:, :2] + box[:, 2:]) / 2
     for axis in range(2):
         low, high = edges[index, axis], edges[index, axis + 2]
         place[:, axis] = np.where(low & ~high, box[:, axis + 2] - radius, place[:, axis])
         place[:, axis] = np.where(high & ~low, box[:, axis] + radius, place[:, axis])
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    reach = np.maximum(2.0, 0.2 * radius)[:, None]  # of one iteration
     for blur in (4.0, 4.0, 3.0, 3.0, 2.0, 2.0, 1.5, 1.5):
         depth = _disc(place, radius, height, width) / blur + 0.5
         error = target - np.clip(depth, 0, 1)
@@ -226,7 +228,7 @@ def _fit_cut(
         pull = (toward * error.reshape(len(index), -1, 1)).sum(axis=1)
         normal[:, 2, 2] += prior / blur
         pull[:, 2] += prior / blur * (known - radius)
-        step = np.clip(np.linalg.solve(normal, pull[..., None])[..., 0], -2, 2)
+        step = np.clip(np.linalg.solve(normal, pull[..., None])[..., 0], -reach, reach)
         place = place + step[:, :2]
         radius = np.maximum(radius + step[:, 2], 0.5)
     centre[index], size[index] = place, 2 * radius

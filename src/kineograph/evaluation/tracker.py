@@ -87,7 +87,7 @@ def track(frames: np.ndarray) -> Track:
     weak, objects, residue = _components(cover, max(_WEAK, (_FAINT + noise) / level), scale)
     seen = measure(np.minimum(cover, 1, out=cover), weak, scale)
     body = seen.solid & (distance >= 0.8 * level)
-    color = small[body].mean(axis=0) if body.any() else background
+    color = np.median(small[body], axis=0) if body.any() else background
     rgb = [round(float(v)) for v in (*color, *background)]
     unseen = ~seen.visible
     lengths = {

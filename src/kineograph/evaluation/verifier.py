@@ -15,7 +15,8 @@ import numpy as np
 from kineograph.core.conventions import DEFAULT_FPS, MAX_PROMPT_CHARACTERS
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import CannotParse, Motion, parse
-from kineograph.evaluation.criteria import MOTIONS, Findings, Path
+from kineograph.evaluation.criteria import MOTIONS, Path
+from kineograph.evaluation.findings import Findings
 from kineograph.evaluation.tracker import Track, track
 
 MIN_FRAMES = 4
@@ -146,7 +147,7 @@ def _one_object(findings: Findings, seen: Track) -> None:
     )
     contrast = seen.contrast[seen.visible]
     findings.note("contrast", float(contrast.min()))
-    faint = max(MIN_CONTRAST, MIN_CONTRAST_SHARE * float(np.median(contrast)))
+    faint = max(MIN_CONTRAST / 2, MIN_CONTRAST_SHARE * float(np.median(contrast)))
     findings.check(
         contrast.min() >= faint,
         f"It fades: its contrast falls to {contrast.min():.0f} of 255; the limit is {faint:.0f}.",

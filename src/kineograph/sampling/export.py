@@ -199,6 +199,21 @@ def sheet_png(
     return out.getvalue()
 
 
+def wall(clips: Sequence[Clip], columns: int | None = None) -> Clip:
+    """Clips of one size, playing side by side => one clip; ``columns`` None is about square."""
+    columns = columns or max(1, round(len(clips) ** 0.5))
+    rows = -(-len(clips) // columns)
+    num_frames, height, width = clips[0].frames.shape[:3]
+    high, wide = height + _GAP, width + _GAP
+    frames = np.empty((num_frames, rows * high - _GAP, columns * wide - _GAP, 3), np.uint8)
+    frames[:] = _PAPER
+    for index, clip in enumerate(clips):
+        y, x = index // columns * high, index % columns * wide
+        frames[:, y : y + height, x : x + width] = clip.frames
+    caption = "; ".join(dict.fromkeys(clip.caption for clip in clips))
+    return Clip(frames, caption, fps=clips[0].fps)
+
+
 def _some_of(frames: np.ndarray) -> np.ndarray:
     """Frames, evenly spaced, as many as a sheet shows: the first and the last among them."""
     most = max(4, min(16, 2400 // frames.shape[2]))

@@ -1,0 +1,162 @@
+"""How often is the judge wrong? True clips of every caption, and the same clips broken on purpose.
+
+    python benchmarks/judge.py                 # 600 clips a caption, about ten minutes on a core
+    python benchmarks/judge.py --clips 50      # a quick look
+
+Prints the share accepted in per cent and writes ``benchmarks/results/judge.json``. Beside the
+plain clips it judges them after H.264, enlarged, in other colours, sizes and lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from kineograph.data.clip import Clip
+from kineograph.data.sources.tutorial import Config, Source
+from kineograph.data.video_io import read_video, video_bytes
+from kineograph.evaluation.corruptions import (
+    CORRUPTIONS,
+    WRONG_CAPTION,
+    OwnError,
+    Share,
+    own_error,
+)
+from kineograph.evaluation.verifier import verify
+
+ROOT = Path(__file__).resolve().parent.parent
+FEW = ("frozen", "shuffled", "teleporting", "vanishing", "ghosted")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Clips under which the judge is tried."""
+
+    config: Config
+    alter: Callable[[np.ndarray, int], np.ndarray] | None = None
+
+
+def through_h264(scale: int) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Written as MP4 as `kineograph generate` does, and read again."""
+
+    def alter(frames: np.ndarray, seed: int) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "clip.mp4")
+            path.write_bytes(video_bytes(Clip(frames, ""), "mp4", scale=scale))
+            return read_video(path).frames
+
+    return alter
+
+
+def in_colors(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> Callable[..., np.ndarray]:
+    """Black on white => ``ink`` on ``paper``."""
+
+    def alter(frames: np.ndarray, seed: int) -> np.ndarray:
+        share = frames / 255.0
+        return np.rint(share * paper + (1 - share) * ink).astype(np.uint8)
+
+    return alter
+
+
+CONDITIONS = {
+    "H.264, 512×512": Condition(Config(), through_h264(8)),
+    "H.264, 64×64": Condition(Config(), through_h264(1)),
+    "red on black": Condition(Config(), in_colors((255, 0, 0), (0, 0, 0))),
+    "yellow on white": Condition(Config(), in_colors((255, 255, 0), (255, 255, 255))),
+    "grey on grey": Condition(Config(), in_colors((90, 90, 90), (160, 160, 160))),
+    "128×96": Condition(Config(height=96, width=128)),
+    "256×256": Condition(Config(height=256, width=256)),
+    "5 frames": Condition(Config(num_frames=5)),
+    "16 frames": Condition(Config(num_frames=16)),
+    "30 frames": Condition(Config(num_frames=30)),
+}
+
+
+def clips_per_second() -> float:
+    """Processor time of ``verify`` on 10×64×64 clips, one core."""
+    batch = Source(Config()).batch(np.arange(180), seed=1)
+    start = time.process_time()
+    for frames, caption in zip(batch.frames, batch.captions, strict=True):
+        verify(frames, caption)
+    return len(batch.captions) / (time.process_time() - start)
+
+
+def machine() -> dict[str, str | int | None]:
+    """What it ran on, and which code."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
+    )
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "commit": commit.stdout.strip() or None,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def percent(trial: OwnError, version: str) -> str:
+    """Accepted of tried, with the 95 % interval."""
+    share = trial.total(version)
+    low, high = share.interval
+    return f"{100 * share.share:7.3f} % of {share.of:6d}  ({100 * low:.2f} to {100 * high:.2f} %)"
+
+
+def main() -> None:
+    """Try the judge, print the tables, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=600, help="clips a caption")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/judge.json")
+    arguments = parser.parse_args()
+    began = time.perf_counter()
+
+    plain = own_error(Source(Config()), arguments.clips, seed=2026)
+    print("Accepted, in per cent (the first column should be 100, the others 0):\n")
+    print(plain.format())
+    print("\nAll captions, with 95 % intervals:")
+    for version in plain.versions:
+        print(f"  {version:14} {percent(plain, version)}")
+
+    print("\nOther conditions: true clips; their clips under wrong captions; broken clips:")
+    conditions = {}
+    for name, condition in CONDITIONS.items():
+        clips = max(1, arguments.clips // 15)
+        trial = own_error(
+            Source(condition.config), clips, seed=7, corruptions=FEW, alter=condition.alter
+        )
+        spoilt = sum((trial.total(version) for version in FEW), Share(0, 0))
+        shares = (trial.total("true"), trial.total(WRONG_CAPTION), spoilt)
+        print(f"  {name:16}" + "".join(f"{100 * s.share:9.3f} % of {s.of:5d}" for s in shares))
+        conditions[name] = {"config": asdict(condition.config), "error": trial.as_json()["all"]}
+
+    speed = clips_per_second()
+    print(f"\nverify: {speed:.0f} clips/s of 10×64×64 on one core (processor time)")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "benchmark": "judge",
+        "clips_per_caption": arguments.clips,
+        "corruptions": {n: (f.__doc__ or "").splitlines()[0] for n, f in CORRUPTIONS.items()},
+        "accepted": plain.as_json(),
+        "conditions": conditions,
+        "verify_clips_per_second_and_core": round(speed, 1),
+        "seconds": round(time.perf_counter() - began, 1),
+        "machine": machine(),
+    }
+    arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"Written: {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""The only composer: load, train, generate, verify, evaluate.
+
+The command line, the demo and notebooks are thin callers of what stands here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kineograph.core import config, registry, seeds
+from kineograph.core.conventions import DEFAULT_FPS
+from kineograph.core.errors import RequestError
+from kineograph.core.files import check_free, translate_os_errors, write_atomically
+from kineograph.data.clip import Clip, Source
+from kineograph.data.video_io import animation_bytes, read_video
+from kineograph.evaluation import verifier
+from kineograph.evaluation.accuracy import Evaluation
+from kineograph.evaluation.accuracy import evaluate as judge
+from kineograph.evaluation.verifier import Verdict
+from kineograph.models import checkpoint
+from kineograph.models.base import VideoModel, VideoShape
+from kineograph.recipes import SOURCES, Recipe, build
+from kineograph.sampling.export import wall
+from kineograph.sampling.pipeline import Pipeline
+from kineograph.text.tokenizer import CaptionTokenizer
+from kineograph.training.loop import Ended, Hooks, Trainer
+
+CHECK_CLIPS = 6
+"""Clips a caption in the live verification: a trend, not a result."""
+_CHECK_SEED = 20_000
+EVALUATION_SEED = 10_000
+"""Seed of evaluations, apart from those of the trainings."""
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended."""
+
+    folder: Path
+    steps: int
+    seconds: float
+    accuracy: float | None
+    ended: Ended
+    notes: list[str]
+    """What was passed over on a resume."""
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on."""
+        folder = shlex.quote(str(self.folder))
+        return f"kineograph train {folder}/config.toml --out {folder} --resume"
+
+
+def load(folder: str | Path) -> Pipeline:
+    """Open a model folder or a run folder. Raises RequestError where that cannot be done."""
+    return Pipeline.load(folder)
+
+
+def generate(
+    prompt: str,
+    *,
+    model: str | Path,
+    count: int = 1,
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
+) -> list[Clip]:
+    """Clips of a prompt from a model folder; see `Pipeline`."""
+    pipeline = load(model)
+    return pipeline(
+        prompt,
+        count,
+        seed=seed,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+    )
+
+
+def verify(video: str | Path | Clip, prompt: str) -> Verdict:
+    """Does the video, a file or a clip, do what the prompt says?"""
+    if isinstance(video, Clip):
+        return verifier.verify_clip(video, prompt)
+    read = read_video(video)
+    return verifier.verify(read.frames, prompt, read.fps)
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    prompts: Sequence[str] | None = None,
+    count: int = 64,
+    seed: int = EVALUATION_SEED,
+) -> Evaluation:
+    """Generate ``count`` clips for each prompt and judge them.
+
+    Without ``prompts``: the captions the model was trained on, and its source's unseen prompts.
+    """
+    pipeline = load(model)
+    return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count)
+
+
+def _generator(pipeline: Pipeline, seed: int) -> Any:
+    return lambda prompt, count: pipeline(
+        prompt, count, seed=seeds.seed_for(seed, *prompt.encode())
+    )
+
+
+def _prompts(info: dict[str, Any], wanted: Sequence[str] | None) -> list[tuple[str, bool]]:
+    trained = list(info.get("captions", []))
+    asked = list(wanted) if wanted else trained + list(info.get("unseen_prompts", []))
+    if not asked:
+        raise RequestError("This model does not say what it was trained on.", "Name prompts.")
+    return [(prompt, prompt in trained) for prompt in asked]
+
+
+def train(
+    recipe: Recipe, out: str | Path, *, resume: bool = False, hooks: Hooks | None = None
+) -> TrainResult:
+    """Train a recipe into the run folder ``out``, and write its ``model`` folder.
+
+    Raises RequestError where ``out`` is in the way, or nothing is there to resume.
+    """
+    folder = Path(out)
+    if resume:
+        recipe = _resumed(recipe, folder)
+    else:
+        check_free(folder)
+    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
+    tokenizer = CaptionTokenizer.train(source.captions)
+    first = source.clip(0, recipe.seed).frames
+    torch.manual_seed(seeds.seed_for(recipe.seed))
+    shape = VideoShape(*first.shape[:3])
+    model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
+    captions = list(source.captions)
+    hooks = replace(hooks or Hooks(), check=_Checker(folder, captions, tokenizer))
+    trainer = Trainer(
+        model, source, tokenizer, recipe.training, seed=recipe.seed, folder=folder, hooks=hooks
+    )
+    if resume:
+        trainer.resume()
+    else:
+        _open_run(folder, recipe)
+    ended = trainer.run()
+    unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
+    info = {
+        "recipe": recipe.to_dict(),
+        "captions": captions,
+        "unseen_prompts": list(unseen),
+        "fps": DEFAULT_FPS,
+        "version": version(),
+        "steps": trainer.step,
+        "seconds": round(trainer.elapsed, 1),
+    }
+    checkpoint.save(
+        folder / "model",
+        trainer.ema.model,  # type: ignore[arg-type]
+        tokenizer,
+        family=recipe.family,
+        model_config=recipe.model,
+        info=info,
+        card=_card(recipe, info),
+    )
+    return TrainResult(
+        folder, trainer.step, trainer.elapsed, trainer.mean_accuracy, ended, trainer.notes
+    )
+
+
+def _resumed(recipe: Recipe, folder: Path) -> Recipe:
+    """The run's own settings; only how long it trains may be changed by a resume."""
+    if not (folder / "config.toml").is_file():
+        raise RequestError(f"{folder} is no run folder.", "Train without --resume.")
+    kept = build(config.read_toml(folder / "config.toml"))
+    lengths = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
+    asked = {name: getattr(recipe.training, name) for name in lengths}
+    return replace(kept, training=replace(kept.training, **asked))
+
+
+def _open_run(folder: Path, recipe: Recipe) -> None:
+    with translate_os_errors(folder):
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    write_atomically(folder / "config.toml", config.to_toml(recipe.to_dict()).encode())
+    write_atomically(
+        folder / "environment.json", (json.dumps(environment(), indent=2) + "\n").encode()
+    )
+
+
+class _Checker:
+    """The live verification: a few clips a caption, judged, and a sheet of them that plays."""
+
+    def __init__(self, folder: Path, captions: Sequence[str], tokenizer: CaptionTokenizer) -> None:
+        self.folder, self.captions, self.tokenizer = folder, captions[:64], tokenizer
+
+    def __call__(self, model: VideoModel, step: int) -> dict[str, float]:
+        training = model.training
+        pipeline = Pipeline(model.eval(), self.tokenizer, {})
+        prompts = [caption for caption in self.captions for _ in range(CHECK_CLIPS)]
+        clips = pipeline.batch(prompts, range(len(prompts)), _CHECK_SEED)
+        model.train(training)
+        sheet = animation_bytes(wall(clips[::CHECK_CLIPS]), "webp", scale=2)
+        write_atomically(self.folder / "samples" / f"step-{step:06d}.webp", sheet)
+        found: dict[str, list[bool]] = {}
+        for clip in clips:
+            verdict = verifier.verify_clip(clip)
+            if verdict.verdict != "cannot judge":
+                found.setdefault(clip.caption, []).append(bool(verdict))
+        return {prompt: sum(yes) / len(yes) for prompt, yes in found.items()}
+
+
+def version() -> str:
+    """The installed version of Kineograph."""
+    return importlib.metadata.version("kineograph")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit, machine and command line, as kept with every run."""
+    return {
+        "kineograph": version(),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": shlex.join(sys.argv),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+
+
+def _commit() -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    here = Path(__file__).parent
+    done = subprocess.run([git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True)
+    return done.stdout.strip() or None
+
+
+def _card(recipe: Recipe, info: dict[str, Any]) -> str:
+    captions = "\n".join(f"- {caption}" for caption in info["captions"][:50])
+    return f"""# {recipe.name}
+
+A text-to-video model of the family `{recipe.family}`, trained from scratch by Kineograph
+{info["version"]} on the source `{recipe.source}` with seed {recipe.seed}: {info["steps"]} steps
+in {info["seconds"]:.0f} s.
+
+```
+kineograph generate "{info["captions"][0]}" --model {"THIS_FOLDER"}
+```
+
+## Captions it was trained on
+
+{captions}
+
+## Settings
+
+```toml
+{config.to_toml(recipe.to_dict())}```
+"""

@@ -1,0 +1,36 @@
+"""What the judge finds: measures that fit in JSON, and a sentence for each check that fails."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Findings:
+    """What was measured, and in a sentence each what failed."""
+
+    measured: dict[str, Any]
+    reasons: list[str] = field(default_factory=list)
+
+    def check(self, holds: bool | np.bool_, sentence: str) -> None:
+        """Keep the sentence as a reason unless it holds."""
+        if not holds:
+            self.reasons.append(sentence)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a number, text, or array; NaN becomes None, which JSON knows."""
+        if isinstance(value, np.ndarray):
+            value = _plain(value.astype(float).tolist())
+        elif isinstance(value, np.generic):
+            value = value.item()
+        self.measured[name] = round(value, 3) if isinstance(value, float) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return round(value, 2) if math.isfinite(value) else None

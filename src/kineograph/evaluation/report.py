@@ -1,0 +1,475 @@
+"""One self-contained HTML page: what a model was asked, what it drew, how often it was right.
+
+The page needs no other file, no network and no script, and refuses all three by a content
+security policy of its own. Its words are in ``report.html``, its look is in ``report.css``.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from kineograph.core.files import translate_os_errors
+from kineograph.data.clip import Clip
+from kineograph.data.video_io import animation_bytes
+from kineograph.evaluation.accuracy import (
+    Evaluation,
+    PromptScore,
+    between,
+    brief,
+    duration,
+    percent,
+)
+from kineograph.evaluation.corruptions import CORRUPTIONS, WRONG_CAPTION, OwnError, Share
+from kineograph.evaluation.verifier import Verdict
+
+CLIPS_OF_UNSEEN = 16
+CLIPS_OF_SEEN = 3
+MAX_CLIP_CHARACTERS = 4_500_000
+"""What the clips of a page may take; the rest of it is far below a million."""
+
+_MOST_NUMBERS = 5  # unseen prompts that get a headline number of their own
+_FASTEST = 50.0  # frames a second; browsers slow down faster animations
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What another model reached in a recorded benchmark; shares are 0 to 1."""
+
+    training: float | None
+    """Over the training captions."""
+    prompts: Mapping[str, float]
+    """Prompt => share, for the unseen ones."""
+    date: str
+    machine: str
+    seconds: float | None = None
+    """How long it was trained."""
+    name: str = "The tutorial's own model"
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that a report tells. What is left out is left out of the page."""
+
+    evaluation: Evaluation
+    command: str
+    """What repeats it, to be typed as it stands."""
+    version: str
+    training_seconds: float | None = None
+    times: Mapping[str, float] = field(default_factory=dict)
+    """Part of the work => seconds, in order."""
+    settings: str = ""
+    """The whole TOML file."""
+    environment: Mapping[str, object] = field(default_factory=dict)
+    metrics: Sequence[Mapping[str, Any]] = ()
+    """Rows of metrics.jsonl: "elapsed" (seconds), "accuracy", "generator.total", …"""
+    baseline: Baseline | None = None
+    own_error: OwnError | Mapping[str, Any] | None = None
+    """The judge's, or what its ``as_json`` gave."""
+    title: str = "Does the video do what the prompt says?"
+    date: str = ""
+    notes: Sequence[str] = ()
+    """Sentences that a reader should know, shown below the headline numbers."""
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl; a line that a crash tore is left out.
+
+    Raises RequestError where the file is missing or cannot be read.
+    """
+    path = Path(path)
+    with translate_os_errors(path):
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def render(data: ReportData) -> str:
+    """The whole page."""
+    scores = data.evaluation.scores
+    clips = _clips(scores)
+    sections = (
+        _headline(data),
+        _unseen([score for score in scores if not score.seen], clips),
+        _seen([score for score in scores if score.seen], clips),
+        _accuracy(data.evaluation),
+        _curves(data.metrics),
+        _judge(data.own_error),
+        _repeat(data),
+    )
+    return _fill(
+        "page",
+        title=data.title,
+        style=Html(_file("report.css")),
+        brand=" · ".join(filter(None, ("Kineograph report", data.date))),
+        story=_story(data),
+        sections=_join(sections),
+        version=data.version,
+    )
+
+
+# ---- HTML -------------------------------------------------------------------------------------
+
+
+class Html(str):
+    """Text that is markup already. Any other text is escaped where it enters the page."""
+
+
+def _fill(fragment: str, **values: object) -> Html:
+    """A fragment of report.html with its places filled in."""
+    text = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
+    return Html(_fragments()[fragment].substitute(text))
+
+
+def _join(parts: Iterable[Html]) -> Html:
+    return Html("".join(parts))
+
+
+@functools.cache
+def _fragments() -> dict[str, Template]:
+    _, *parts = re.split(r"<!-- (\S+) -->\n", _file("report.html"))
+    return {name: Template(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _file(name: str) -> str:
+    return resources.files("kineograph.evaluation").joinpath(name).read_text("utf-8")
+
+
+# ---- the top ----------------------------------------------------------------------------------
+
+
+def _story(data: ReportData) -> Html:
+    """What happened here, in plain words."""
+    scores = data.evaluation.scores
+    counts = {len(score.clips) for score in scores}
+    same = len(counts) == 1
+    new = sum(not score.seen for score in scores)
+    prompts = f"{'each of ' * same}{len(scores)} prompts"
+    if 0 < new < len(scores):
+        prompts += f", {new} of which it had never seen"
+    begin = Html("A text-to-video model")
+    if data.training_seconds is not None:
+        begin = _fill("trained", time=duration(data.training_seconds))
+    clips = min(counts) if same else sum(len(score.clips) for score in scores)
+    return _fill("story", begin=begin, clips=f"{clips:,}", prompts=prompts)
+
+
+def _headline(data: ReportData) -> Html:
+    base, total = data.baseline, data.evaluation.total
+    unseen = [score for score in data.evaluation.scores if not score.seen]
+    seen = len(data.evaluation.scores) - len(unseen)
+    numbers = []
+    if seen:
+        label = f"{seen} training prompts" if seen > 1 else "The training prompt"
+        numbers.append(_number(label, total(seen=True), base, base.training if base else None))
+    if len(unseen) > _MOST_NUMBERS:
+        label = f"{len(unseen)} prompts it never saw"
+        numbers.append(_number(label, total(seen=False), base, None))
+    for score in unseen if len(unseen) <= _MOST_NUMBERS else ():
+        other = base.prompts.get(score.prompt) if base else None
+        numbers.append(_number(f"Never seen: “{score.prompt}”", score.result, base, other))
+    notes = [*([_recorded(base)] if base else []), *data.notes]
+    said = _join(_fill("note", note=note) for note in notes)
+    return _fill("headline", figures=_join(numbers), notes=said)
+
+
+def _number(label: str, result: Share, base: Baseline | None, other: float | None) -> Html:
+    baseline = Html()
+    if base and other is not None:
+        baseline = _fill("baseline", name=base.name, share=_percent(other, 0))
+    return _fill(
+        "number",
+        label=label,
+        share=_percent(result.share, result.of),
+        bar=_bar(result, other),
+        yes=f"{result.accepted:,}",
+        trials=f"{result.of:,}",
+        interval=between(result),
+        baseline=baseline,
+    )
+
+
+def _recorded(base: Baseline) -> str:
+    trained = f", after {duration(base.seconds)} of training" if base.seconds else ""
+    return (
+        f"{base.name}: recorded in the last benchmark on {base.date} ({base.machine}){trained}; "
+        "it was not run here."
+    )
+
+
+def _bar(result: Share, other: float | None = None) -> Html:
+    """A picture of what the text beside it says."""
+    if not result.of:
+        return Html()
+    low, high = result.interval
+    places = {"share": result.share, "low": low, "high": high}
+    if other is not None:
+        places["other"] = other
+    style = ";".join(f"--{name}:{100 * place:.1f}%" for name, place in places.items())
+    return _fill("bar" if other is None else "bar-and-other", style=style)
+
+
+# ---- clips ------------------------------------------------------------------------------------
+
+
+Clips = Mapping[str, Sequence[Html]]
+"""Prompt => those of its clips that are shown."""
+
+
+def _unseen(scores: Sequence[PromptScore], clips: Clips) -> Html:
+    walls = _join(_wall(score, clips[score.prompt], f"“{score.prompt}”") for score in scores)
+    return _fill("unseen", walls=walls, switch=_fill("switch")) if scores else Html()
+
+
+def _seen(scores: Sequence[PromptScore], clips: Clips) -> Html:
+    walls = _join(_wall(score, clips[score.prompt], score.prompt) for score in scores)
+    switch = Html() if len(scores) < len(clips) else _fill("switch")  # one is enough
+    return _fill("seen", walls=walls, switch=switch) if scores else Html()
+
+
+def _wall(score: PromptScore, clips: Sequence[Html], title: str) -> Html:
+    counted = f"{score.yes:,} of {score.trials:,} do what it says."
+    if score.why_not_judged:
+        counted = f"Cannot be judged. {score.why_not_judged}"
+    if not clips:
+        counted += " There is none to show." if not score.clips else " Too large to show here."
+    elif not score.seen and len(clips) < len(score.clips):
+        counted += f" Here are the first {len(clips)}, not the best."
+    return _fill("wall", prompt=title, counted=counted, clips=_join(clips))
+
+
+def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
+    """The first clips of every prompt; taking turns, so that a limit is felt by all alike."""
+    shown: dict[str, list[Html]] = {score.prompt: [] for score in scores}
+    left = MAX_CLIP_CHARACTERS
+    for turn in range(CLIPS_OF_UNSEEN):
+        for score in sorted(scores, key=lambda score: score.seen):
+            most = CLIPS_OF_SEEN if score.seen else CLIPS_OF_UNSEEN
+            if turn >= min(most, len(score.clips)) or len(shown[score.prompt]) < turn:
+                continue
+            figure = _clip(score.clips[turn], score.verdicts[turn], score.prompt)
+            if len(figure) <= left:
+                shown[score.prompt].append(figure)
+                left -= len(figure)
+    return shown
+
+
+def _clip(clip: Clip, verdict: Verdict, prompt: str) -> Html:
+    _, height, width, _ = clip.frames.shape
+    css, mark, tip = "yes", "✓ yes", "It does what its prompt says."
+    if not verdict:
+        css, mark = ("no", "✗ no") if verdict.verdict == "no" else ("unknown", "cannot judge")
+        tip = " ".join(verdict.reasons)
+    return _fill(
+        "clip",
+        css=css if max(height, width) <= 160 else f"{css} large",
+        mark=mark,
+        tip=tip,
+        why=brief(verdict.reasons[0]) if css == "no" and verdict.reasons else "",
+        prompt=prompt,
+        width=width,
+        height=height,
+        video=_webp(clip),
+        still=_webp(_exposure(clip)),
+    )
+
+
+def _webp(clip: Clip) -> str:
+    data = animation_bytes(replace(clip, fps=min(clip.fps, _FASTEST)), "webp")
+    return "data:image/webp;base64," + base64.b64encode(data).decode()
+
+
+def _exposure(clip: Clip) -> Clip:
+    """One frame that shows the whole motion, earlier moments fainter: what a still can tell."""
+    frames = clip.frames.astype(np.float32)
+    background = np.median(frames.reshape(-1, 3), axis=0)
+    strength = np.linspace(0.2, 1.0, len(frames))[:, None, None, None]
+    offset = (frames - background) * strength
+    strongest = np.abs(offset).sum(axis=3).argmax(axis=0)
+    picked = np.take_along_axis(offset, strongest[None, :, :, None], axis=0)
+    exposed = np.rint(background + picked).clip(0, 255).astype(np.uint8)
+    return replace(clip, frames=exposed)
+
+
+# ---- numbers ----------------------------------------------------------------------------------
+
+
+def _accuracy(evaluation: Evaluation) -> Html:
+    groups = []
+    for seen, title in ((False, "Never seen in training"), (True, "Training captions")):
+        scores = [score for score in evaluation.scores if score.seen == seen]
+        rows = [_row(score.prompt, score.result, _why(score)) for score in scores]
+        if len(scores) > 1:
+            rows.append(_row("Together", evaluation.total(seen), "", "total"))
+        if scores:
+            groups.append(_fill("group", title=title, rows=_join(rows)))
+    return _fill("accuracy", groups=_join(groups)) if groups else Html()
+
+
+def _row(name: str, result: Share, why: str, css: str = "prompt") -> Html:
+    numbers = {"share": _percent(result.share, result.of), "trials": f"{result.of:,}"}
+    bar, interval = _bar(result), between(result)
+    return _fill("row", css=css, name=name, bar=bar, interval=interval, why=why, **numbers)
+
+
+def _why(score: PromptScore) -> str:
+    if score.why_not_judged:
+        return f"Cannot be judged and is not counted. {score.why_not_judged}"
+    if not score.failures:
+        return ""
+    count, reason = score.failures[0]
+    return f"{count} of {score.trials - score.yes}: {reason}"
+
+
+def _judge(own_error: OwnError | Mapping[str, Any] | None) -> Html:
+    table: Mapping[str, Any] = (
+        own_error.as_json() if isinstance(own_error, OwnError) else own_error or {}
+    )
+    rows = []
+    for name, numbers in table.get("all", {}).items():
+        accepted = Share(numbers["accepted"], numbers["of"])
+        counts = {"accepted": f"{accepted.accepted:,}", "of": f"{accepted.of:,}"}
+        shares = {"share": _percent(accepted.share, accepted.of), "interval": between(accepted)}
+        rows.append(_fill("judge-row", name=name, meaning=_meaning(name), **counts, **shares))
+    return _fill("judge", rows=_join(rows)) if rows else Html()
+
+
+def _meaning(version: str) -> str:
+    if version == "true":
+        return "Nothing: they do what their caption says."
+    if version == WRONG_CAPTION:
+        return "Judged by each of the other captions."
+    known = CORRUPTIONS.get(version)
+    return (known.__doc__ or "").splitlines()[0] if known else ""
+
+
+def _repeat(data: ReportData) -> Html:
+    times = {name: duration(seconds) for name, seconds in data.times.items()}
+    if len(times) > 1:
+        times["all"] = duration(sum(data.times.values()))
+    machine = {name.replace("_", " "): _plain(value) for name, value in data.environment.items()}
+    tables = _join((_pairs("Time taken", times), _pairs("Machine and versions", machine)))
+    toml = data.settings.strip()
+    settings = _fill("settings", toml=toml) if toml else Html()
+    return _fill("repeat", command=data.command, tables=tables, settings=settings)
+
+
+def _pairs(caption: str, values: Mapping[str, str]) -> Html:
+    rows = _join(_fill("pair", name=name, value=value) for name, value in values.items())
+    return _fill("pairs", caption=caption, rows=rows) if rows else Html()
+
+
+def _percent(share: float, of: int) -> str:
+    return percent(share, of).replace(" ", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+# ---- curves -----------------------------------------------------------------------------------
+
+
+def _curves(metrics: Sequence[Mapping[str, Any]]) -> Html:
+    names = dict.fromkeys(key for row in metrics for key in row if key.endswith(".total"))
+    charts = [_chart("Verified accuracy", "of a few clips, while it trained", "accuracy", metrics)]
+    charts += [_chart("Loss", f"of the {n.removesuffix('.total')}", n, metrics) for n in names]
+    return _fill("curves", charts=_join(charts)) if any(charts) else Html()
+
+
+def _chart(title: str, subtitle: str, key: str, rows: Sequence[Mapping[str, Any]]) -> Html:
+    both = [(row.get("elapsed"), row.get(key)) for row in rows]
+    points = [(x, y) for x, y in both if _is_number(x) and _is_number(y)]
+    if len(points) < 2:
+        return Html()
+    x, y = np.array(points, float).T
+    unit, seconds = ("minutes", 60.0) if x.max() >= 120 else ("seconds", 1.0)
+    shares = key == "accuracy"
+    first, last = (percent(value, 0) if shares else f"{value:.3g}" for value in (y[0], y[-1]))
+    label = f"{title} {subtitle}, over {x.max() / seconds:.3g} {unit}: from {first} to {last}"
+    svg = _svg(key, lambda axes: _draw(axes, x / seconds, y, shares), unit)
+    return _fill("chart", title=title, subtitle=subtitle, label=label, svg=svg)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+def _draw(axes: Any, x: np.ndarray, y: np.ndarray, shares: bool) -> None:
+    if shares:
+        axes.plot(x, 100 * y, color=_ACCENT, marker="o", markersize=3.5, linewidth=1.8)
+        axes.set(ylim=(0, 103), yticks=range(0, 101, 25))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+        return
+    times, losses = (np.array_split(values, min(len(x), 200)) for values in (x, y))
+    at, middle = ([part.mean() for part in parts] for parts in (times, losses))
+    low, high = ([np.percentile(part, q) for part in losses] for q in (10, 90))
+    axes.fill_between(at, low, high, color=_ACCENT, alpha=0.22, linewidth=0)
+    axes.plot(at, middle, color=_ACCENT, linewidth=1.5)
+    bottom, top = np.percentile(low, 1), np.percentile(high, 99)  # one leap would hide the rest
+    room = 0.08 * (top - bottom) or 0.5
+    axes.set_ylim(bottom - room, top + room)
+
+
+_ACCENT, _MUTED, _RULE = "#010101", "#020202", "#030303"  # stand for the page's own colours
+_COLORS = {_ACCENT: "var(--accent)", _MUTED: "var(--muted)", _RULE: "var(--rule)"}
+
+
+def _svg(name: str, draw: Callable[[Any], None], unit: str) -> Html:
+    """A chart that takes its fonts and colours, light or dark, from the page it stands in."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "grid.color": _RULE}
+    style |= dict.fromkeys(("xtick.color", "ytick.color", "axes.labelcolor"), _MUTED)
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(5, 3.1))  # inches of 72 units
+        axes = figure.add_axes((0.12, 0.155, 0.86, 0.8))
+        axes.tick_params(length=0, labelsize=11, pad=5)
+        axes.grid(axis="y", linewidth=1)
+        axes.set_axisbelow(True)
+        axes.spines[:].set_visible(False)
+        draw(axes)
+        axes.margins(x=0.01)
+        axes.set_xlabel(unit, fontsize=11)
+        out = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    return _at_home(out.getvalue(), re.sub(r"\W+", "-", name))
+
+
+def _at_home(svg: str, prefix: str) -> Html:
+    """An SVG file => an element of an HTML page: no prologue, its own ids, the page's style."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = re.sub(r'(?<=<svg )[^>]*(viewBox="[^"]*")[^>]*', r'\1 aria-hidden="true"', svg, count=1)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = svg.replace("url(#", f"url(#{prefix}-").replace('xlink:href="#', f'href="#{prefix}-')
+    for color, variable in _COLORS.items():
+        svg = svg.replace(color, variable)
+    return Html(svg)

@@ -1,0 +1,100 @@
+"""What every model family promises, and how pixels become tensors and return.
+
+The training loop knows `Phase`, never a family; a family's file holds a ``Config`` and a
+``Model(VideoModel)``, and nothing else has to change for it to be found.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kineograph.core import seeds
+
+
+@dataclass(frozen=True)
+class VideoShape:
+    """The size of every clip of a model: frames T, height H and width W in pixels."""
+
+    num_frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """What a phase learns from in one step.
+
+    ``frames`` (B, T, C, H, W) model pixels; ``tokens`` (B, L) ids, 0 for padding; ``progress``
+    is how much of the training is over, 0 to 1, for what is annealed. What one phase of a step
+    has computed and another can use without its gradient goes into ``shared``.
+    """
+
+    frames: Tensor
+    tokens: Tensor
+    progress: float
+    shared: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step: a GAN has two, a flow has one.
+
+    ``losses`` gives "total", which is minimised, and whatever else is worth logging. In every step
+    between ``start`` and ``stop`` of the progress the model's phases run in their order; one that
+    stands there several times runs as often.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    losses: Callable[[TensorBatch], dict[str, Tensor]]
+    learning_rate: float = 1.0
+    """Times ``training.learning_rate``."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    start: float = 0.0
+    stop: float = 1.0
+
+
+class VideoModel(nn.Module, ABC):
+    """Text and noise => clips."""
+
+    shape: VideoShape
+    phases: list[Phase]
+    noise_shape: tuple[int, ...]
+    """The noise of one clip."""
+
+    @abstractmethod
+    def generate(
+        self, tokens: Tensor, noise: Tensor, *, steps: int | None, guidance_scale: float
+    ) -> Tensor:
+        """Tokens (B, L) and noise (B, *noise_shape) => clips (B, T, C, H, W) in [-1, 1].
+
+        ``steps`` and ``guidance_scale`` mean something to families that generate in steps; one
+        that makes the whole clip in a single pass ignores them.
+        """
+
+
+def to_model(frames: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 (B, T, H, W, 3) => model pixels, float32 (B, T, 3, H, W) in [-1, 1]."""
+    moved = torch.from_numpy(frames).to(device, non_blocking=True)
+    return moved.movedim(-1, 2).to(torch.float32).div_(127.5).sub_(1)
+
+
+def to_frames(clips: Tensor) -> np.ndarray:
+    """Model pixels (B, T, 3, H, W) => uint8 (B, T, H, W, 3); the inverse of ``to_model``."""
+    pixels = clips.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    return pixels.to(torch.uint8).movedim(2, -1).contiguous().cpu().numpy()
+
+
+def noise_for(seed: int, items: range, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise (len(items), *shape): item i has a stream of its own."""
+    rows = []
+    for item in items:
+        generator = torch.Generator().manual_seed(seeds.seed_for(seed, item))
+        rows.append(torch.randn(shape, generator=generator))
+    return torch.stack(rows)

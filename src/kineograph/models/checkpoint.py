@@ -1,0 +1,126 @@
+"""Folder <-> ready model: safetensors and JSON, nothing pickled, no code run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from kineograph.core import config, registry
+from kineograph.core.errors import RequestError
+from kineograph.core.files import check_seal, new_folder, read_json
+from kineograph.models.base import VideoModel, VideoShape
+from kineograph.text.tokenizer import CaptionTokenizer
+
+FORMAT = 1
+CONFIG, WEIGHTS, TOKENIZER, CARD = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "MODEL_CARD.md",
+)
+_PACKAGE = "kineograph.models"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model that is ready to generate, and what is known of it."""
+
+    model: VideoModel
+    tokenizer: CaptionTokenizer
+    family: str
+    info: dict[str, Any]
+    """What ``save`` was given: recipe, captions, fps, version, accuracy, ..."""
+
+
+def make(family: str, model_config: Any, shape: VideoShape, vocabulary_size: int) -> VideoModel:
+    """A fresh model of a family, with random weights."""
+    model: VideoModel = registry.load(_PACKAGE, family).Model(model_config, shape, vocabulary_size)
+    return model
+
+
+def save(
+    folder: Path,
+    model: VideoModel,
+    tokenizer: CaptionTokenizer,
+    *,
+    family: str,
+    model_config: Any,
+    info: Mapping[str, Any],
+    card: str,
+) -> None:
+    """Write a model folder, whole or not at all; one that is there is replaced."""
+    described = {
+        "format": FORMAT,
+        "family": family,
+        "model": config.to_dict(model_config),
+        "shape": asdict(model.shape),
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "info": dict(info),
+    }
+    weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    with new_folder(folder, replace=True) as temporary:
+        (temporary / CONFIG).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (temporary / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        save_file(weights, temporary / WEIGHTS)
+
+
+def load(folder: Path) -> ModelFolder:
+    """Open a model folder, or a run folder by its ``model``.
+
+    Raises RequestError where it is missing, damaged, of a newer format or of another family.
+    """
+    place = find(folder)
+    check_seal(place)
+    described = read_json(place / CONFIG)
+    try:
+        if described["format"] != FORMAT:
+            raise RequestError(
+                f"{place} has format {described['format']}, this version knows {FORMAT}.",
+                "Install a newer kineograph.",
+            )
+        family = str(described["family"])
+        module = registry.load(_PACKAGE, family, "model family")
+        shape = config.build(VideoShape, _mapping(described["shape"]), path="shape")
+        settings = config.build(module.Config, _mapping(described["model"]), path="model")
+        tokenizer = CaptionTokenizer.from_json((place / TOKENIZER).read_text(encoding="utf-8"))
+        model: VideoModel = module.Model(settings, shape, tokenizer.vocabulary_size)
+        model.load_state_dict(load_file(place / WEIGHTS))
+        info = dict(_mapping(described["info"]))
+    except (KeyError, TypeError) as error:
+        raise RequestError(
+            f"{place / CONFIG} lacks {error}.", "Train or fetch it again."
+        ) from error
+    except (SafetensorError, RuntimeError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"The files in {place} do not fit together: {str(error).splitlines()[0]}",
+            "Train or fetch the model again.",
+        ) from error
+    return ModelFolder(model.eval().requires_grad_(False), tokenizer, family, info)
+
+
+def find(folder: Path) -> Path:
+    """The folder that holds ``config.json``: the one given, or ``model`` in a run folder."""
+    for place in (folder, folder / "model"):
+        if (place / CONFIG).is_file():
+            return place
+    if not folder.exists():
+        raise RequestError(f"There is no folder {folder}.", "Train one: `kineograph demo`.")
+    if (folder / "checkpoints").is_dir():
+        raise RequestError(
+            f"{folder} is a run without a finished model.",
+            f"Finish it: `kineograph train {folder}/config.toml --out {folder} --resume`.",
+        )
+    raise RequestError(f"{folder} holds no model ({CONFIG} is missing).", "Name a model folder.")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("a section")
+    return value

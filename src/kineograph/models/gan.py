@@ -1,0 +1,248 @@
+"""The GAN that works: a duel over the codes of frames.
+
+Three networks learn together, on three objectives:
+
+- *autoencoder*: a frame becomes a short code (where things are, how large, ...) and a frame
+  again. The decoder is told where each cell of the picture lies, so it draws at a place instead
+  of averaging over places.
+- *discriminator*: reads the codes of a whole clip, in order, with their change from frame to frame,
+  and its caption. Real clips with their caption must score higher than generated clips with it,
+  and than the same real clips with another's caption.
+- *generator*: noise and caption => the codes of all frames in one pass, to score as high as real ones.
+
+To duel over codes instead of pixels keeps what a GAN is good at, movement and variety, and leaves
+what it is bad at, clean pixels, to a plain regression. It also makes a step of the duel some
+hundred times cheaper, and small models of motion need many steps more than they need large batches.
+
+Sources: relativistic pairing and zero-centred penalties on real and generated samples from R3GAN
+(Huang et al. 2024), matching-aware negatives from Reed et al. 2016, projection conditioning from
+Miyato and Koyama 2018, a generator in an autoencoder's space from Rombach et al. 2022.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kineograph.core.errors import RequestError
+from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.layers import ResidualMLP, coordinate_features, pyramid_loss
+from kineograph.text.encoders import OrderedWords
+
+PATCH = 8  # the picture is read and drawn in cells of so many pixels
+_OCTAVES = 2
+_CODE_NOISE = 0.05  # what the decoder learns to overlook
+_PROBE = 0.1  # σ of the finite-difference penalty
+
+
+@dataclass(frozen=True)
+class Config:
+    """The GAN over frame codes."""
+
+    width: int = 256
+    """Features inside the generator and the discriminator; the other networks take half."""
+    depth: int = 3
+    """Residual blocks of the generator, and of the discriminator."""
+    code_features: int = 16
+    """Numbers that describe a frame."""
+    noise_features: int = 16
+    """Random numbers that a clip grows from."""
+    text_features: int = 64
+    """Numbers that describe a caption."""
+    penalty: float = 0.2
+    """Weight of the gradient penalty at the start; it falls to a tenth."""
+    frames_a_step: int = 320
+    """Frames that the autoencoder learns from in a step; all others are only read."""
+    autoencoder_share: float = 0.6
+    """Share of the training after which the autoencoder stays as it is."""
+    duels_a_step: int = 4
+    """Turns of discriminator and generator in a step."""
+
+
+class FrameEncoder(nn.Module):
+    """Frames (N, 3, H, W) => codes (N, D) of mean 0 and variance 1."""
+
+    def __init__(self, shape: VideoShape, width: int, code_features: int) -> None:
+        super().__init__()
+        cells = (shape.height // PATCH) * (shape.width // PATCH)
+        self.patches = nn.Linear(3 * PATCH * PATCH, width)
+        self.within = nn.Linear(width, width // 2)
+        self.hidden = nn.Linear(cells * (width // 2), 2 * width)
+        self.out = nn.Linear(2 * width, code_features)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        cells = F.pixel_unshuffle(frames, PATCH).flatten(2).transpose(1, 2)  # pixels => cells
+        x = F.silu(self.within(F.silu(self.patches(cells)))).flatten(1)
+        return normalised(self.out(F.silu(self.hidden(x))))
+
+
+class FrameDecoder(nn.Module):
+    """Codes (N, D) => frames (N, 3, H, W): every cell knows where it is, the code what is there."""
+
+    def __init__(self, shape: VideoShape, width: int, code_features: int) -> None:
+        super().__init__()
+        self.rows, self.columns = shape.height // PATCH, shape.width // PATCH
+        where = coordinate_features(self.rows, self.columns, _OCTAVES)
+        self.register_buffer("where", where, persistent=False)
+        self.modulation = nn.Sequential(
+            nn.Linear(code_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 4 * width)
+        )
+        self.place = nn.Linear(where.shape[1], width)
+        self.mix = nn.Linear(width, width)
+        self.refine = nn.Linear(width, width)
+        self.pixels = nn.Linear(width, 3 * PATCH * PATCH)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        scale1, shift1, scale2, shift2 = self.modulation(codes)[:, None].chunk(4, dim=-1)
+        x = F.silu(self.place(self.where) * (1 + scale1) + shift1)  # (N, cells, width)
+        x = F.silu(self.mix(x) * (1 + scale2) + shift2)
+        x = x + F.silu(self.refine(x))
+        cells = self.pixels(x).view(-1, self.rows, self.columns, 3 * PATCH * PATCH)
+        return torch.tanh(F.pixel_shuffle(cells.permute(0, 3, 1, 2), PATCH).float())
+
+
+class Generator(nn.Module):
+    """Noise (B, Z) and tokens (B, L) => codes of all frames (B, T, D), in one pass."""
+
+    def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.codes = (num_frames, config.code_features)
+        self.text = OrderedWords(vocabulary_size, config.text_features)
+        self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
+        self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
+        self.out = nn.Linear(config.width, num_frames * config.code_features)
+
+    def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
+        x = self.inp(torch.cat([noise, self.text(tokens)], dim=1))
+        return normalised(self.out(F.silu(self.body(x))).unflatten(1, self.codes))
+
+
+class Discriminator(nn.Module):
+    """Codes (B, T, D) and tokens (B, L) => how real the clip is, and how it fits its caption (B,)."""
+
+    def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.text = OrderedWords(vocabulary_size, config.text_features)
+        self.inp = nn.Linear((3 * num_frames - 3) * config.code_features, config.width)
+        self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
+        self.realness = nn.Linear(config.width, 1)
+        self.projection = nn.Linear(config.text_features, config.width)
+
+    def forward(self, codes: Tensor, tokens: Tensor) -> Tensor:
+        change = codes.diff(dim=1)
+        # Changes are small beside the codes and matter as much: bring them to one scale.
+        seen = torch.cat([codes, 3 * change, 6 * change.diff(dim=1)], dim=1).flatten(1)
+        x = F.silu(self.body(self.inp(seen)))
+        fits = (x * self.projection(self.text(tokens))).mean(1)
+        return (self.realness(x)[:, 0] + fits).float()
+
+
+class Model(VideoModel):
+    """Autoencoder, generator and discriminator, with their objectives."""
+
+    def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
+        super().__init__()
+        if shape.height % PATCH or shape.width % PATCH or shape.num_frames < 3:
+            raise RequestError(
+                f"The gan family cannot make clips of {shape}.",
+                f"Height and width must be multiples of {PATCH}, with at least 3 frames.",
+            )
+        self.config, self.shape = config, shape
+        self.noise_shape = (config.noise_features,)
+        self.encoder = FrameEncoder(shape, config.width // 2, config.code_features)
+        self.decoder = FrameDecoder(shape, config.width // 2, config.code_features)
+        self.generator = Generator(config, shape.num_frames, vocabulary_size)
+        self.discriminator = Discriminator(config, shape.num_frames, vocabulary_size)
+        self.phases = [
+            Phase(
+                "autoencoder",
+                [*self.encoder.parameters(), *self.decoder.parameters()],
+                self.autoencoder_losses,
+                learning_rate=3.0,
+                stop=config.autoencoder_share,
+            ),
+            *config.duels_a_step * self._duel(),
+        ]
+
+    def _duel(self) -> list[Phase]:
+        """β₁ = 0, as the other side has moved since the last step (R3GAN)."""
+        sides = {
+            "discriminator": (self.discriminator, self.discriminator_losses),
+            "generator": (self.generator, self.generator_losses),
+        }
+        return [
+            Phase(name, list(network.parameters()), losses, betas=(0.0, 0.99))
+            for name, (network, losses) in sides.items()
+        ]
+
+    def generate(
+        self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
+    ) -> Tensor:
+        """One forward pass; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
+        codes = self.generator(noise, tokens)
+        return self.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
+    def autoencoder_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """min ‖decode(encode(x) + noise) − x‖² over a pyramid of sizes."""
+        x = batch.frames.flatten(0, 1)
+        x = x[torch.randperm(len(x), device=x.device)[: self.config.frames_a_step]]
+        codes = self.encoder(x)
+        drawn = self.decoder(codes + _CODE_NOISE * torch.randn_like(codes))
+        return {"total": pyramid_loss(drawn - x)}
+
+    def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """E softplus(D(G(z), c) − D(x, c)) + ½ E softplus(D(x, c′) − D(x, c)) + λ (R₁ + R₂).
+
+        c′ is another clip's caption (Reed et al. 2016, §4.1); a pair that happens to have the same
+        one teaches nothing and is left out. R₁ and R₂ are the squared gradient norms on real and
+        generated clips (R3GAN, eq. 4), here by finite difference: E (D(x) − D(x + σε))² / σ².
+        """
+        real = self._real(batch)
+        with torch.no_grad():
+            fake = self._fake(batch)
+        own = batch.tokens
+        other = own[torch.randperm(len(own), device=own.device)]
+        differs = (other != own).any(1).float()
+        near = [x + _PROBE * torch.randn_like(x) for x in (real, fake)]
+        scores = self.discriminator(
+            torch.cat([real, fake, real, *near]), torch.cat([own, own, other, own, own])
+        )
+        on_real, on_fake, on_other, near_real, near_fake = scores.chunk(5)
+        duel = F.softplus(on_fake - on_real).mean()
+        match = (F.softplus(on_other - on_real) * differs).mean()
+        slope = (on_real - near_real).square().mean() + (on_fake - near_fake).square().mean()
+        weight = self.config.penalty * max(0.1, 1 - 1.3 * batch.progress)
+        return {
+            "total": duel + 0.5 * match + weight / _PROBE**2 * slope,
+            "duel": duel,
+            "match": match,
+            "gap": (on_real - on_fake).mean(),
+        }
+
+    def generator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """E softplus(D(x, c) − D(G(z), c)): a generated clip should beat a real one."""
+        real, fake = self._real(batch), self._fake(batch)
+        on_real, on_fake = self.discriminator(
+            torch.cat([real, fake]), torch.cat([batch.tokens, batch.tokens])
+        ).chunk(2)
+        return {"total": F.softplus(on_real - on_fake).mean()}
+
+    @torch.no_grad()
+    def _real(self, batch: TensorBatch) -> Tensor:
+        """The codes (B, T, D) of the batch's clips, read once a step."""
+        if "codes" not in batch.shared:
+            codes = self.encoder(batch.frames.flatten(0, 1))
+            batch.shared["codes"] = codes.unflatten(0, batch.frames.shape[:2])
+        return batch.shared["codes"]
+
+    def _fake(self, batch: TensorBatch) -> Tensor:
+        noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
+        return self.generator(noise, batch.tokens)
+
+
+def normalised(codes: Tensor) -> Tensor:
+    """Codes (..., D) => mean 0 and variance 1 over D, so that all codes live on one sphere."""
+    return F.layer_norm(codes.float(), codes.shape[-1:])

@@ -1,0 +1,79 @@
+"""Prompt => clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kineograph.core.conventions import DEFAULT_FPS
+from kineograph.core.errors import RequestError
+from kineograph.data.clip import Clip
+from kineograph.data.grammar import check_prompt
+from kineograph.models import checkpoint
+from kineograph.models.base import VideoModel, noise_for, to_frames
+from kineograph.text.tokenizer import CaptionTokenizer
+
+_AT_ONCE = 64  # clips in one forward pass
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A model that is ready to turn prompts into clips."""
+
+    model: VideoModel
+    tokenizer: CaptionTokenizer
+    info: dict[str, Any]
+    """What its folder says of it: recipe, captions, version, ..."""
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Pipeline:
+        """Open a model folder or a run folder. Raises RequestError where that cannot be done."""
+        opened = checkpoint.load(Path(folder))
+        return cls(opened.model.to(device), opened.tokenizer, opened.info)
+
+    def __call__(
+        self,
+        prompt: str,
+        count: int = 1,
+        *,
+        seed: int = 0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float = 1.0,
+    ) -> list[Clip]:
+        """``count`` clips of one prompt; clip i of a seed is the same whatever ``count`` is.
+
+        Raises RequestError for an empty prompt, one of over 1,000 characters, or no clips at all.
+        """
+        if count < 1:
+            raise RequestError(f"{count} clips were asked for.", "Ask for at least one.")
+        return self.batch(
+            [check_prompt(prompt)] * count, range(count), seed, num_inference_steps, guidance_scale
+        )
+
+    @torch.inference_mode()
+    def batch(
+        self,
+        prompts: Sequence[str],
+        items: range,
+        seed: int = 0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float = 1.0,
+    ) -> list[Clip]:
+        """One clip for each prompt, item i of the seed's noise with prompt i."""
+        device = next(self.model.parameters()).device
+        tokens = torch.from_numpy(self.tokenizer.encode(prompts)).to(device)
+        clips: list[Clip] = []
+        for first in range(0, len(prompts), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            noise = noise_for(seed, items[part], self.model.noise_shape).to(device)
+            made = self.model.generate(
+                tokens[part], noise, steps=num_inference_steps, guidance_scale=guidance_scale
+            )
+            fps = float(self.info.get("fps", DEFAULT_FPS))
+            pairs = zip(to_frames(made), prompts[part], strict=True)
+            clips += [Clip(frames, prompt, fps=fps) for frames, prompt in pairs]
+        return clips
