@@ -38,6 +38,8 @@ FILES = {module_name(file): file for file in sorted(SOURCE.rglob("*.py"))}
 def layer(module: str) -> str:
     """``kineograph.data.clip`` => "data"; the package itself and its public names are "api"."""
     parts = module.split(".")
+    if parts[-1] == "__main__":
+        return "apps"
     return parts[1] if len(parts) > 1 and parts[1] in ORDER else "api"
 
 

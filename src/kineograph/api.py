@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +24,31 @@ import torch
 from kineograph.core import config, registry, seeds
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_free, translate_os_errors, write_atomically
+from kineograph.core.files import check_free, read_json, translate_os_errors, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.video_io import animation_bytes, read_video
-from kineograph.evaluation import verifier
+from kineograph.evaluation import report, verifier
 from kineograph.evaluation.accuracy import Evaluation
 from kineograph.evaluation.accuracy import evaluate as judge
+from kineograph.evaluation.corruptions import own_error
+from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Verdict
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape
-from kineograph.recipes import SOURCES, Recipe, build
+from kineograph.recipes import SOURCES, Recipe, build, resolve
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.loop import Ended, Hooks, Trainer
+from kineograph.training.metrics_log import read_metrics
 
 CHECK_CLIPS = 6
 """Clips a caption in the live verification: a trend, not a result."""
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
-RUNS = Path("runs")
+OWN_ERROR_CLIPS = 12
+"""Clips a caption on which the demo measures the judge itself."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def train(
     }
     checkpoint.save(
         folder / "model",
-        trainer.ema.model,  # type: ignore[arg-type]
+        trainer.ema.model,
         tokenizer,
         family=recipe.family,
         model_config=recipe.model,
@@ -220,6 +224,100 @@ class _Checker:
             if verdict.verdict != "cannot judge":
                 found.setdefault(clip.caption, []).append(bool(verdict))
         return {prompt: sum(yes) / len(yes) for prompt, yes in found.items()}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made."""
+
+    training: TrainResult
+    evaluation: Evaluation
+    report: Path
+    times: dict[str, float]
+    """Part of the work => seconds."""
+    baseline: Baseline | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for machines."""
+        seen = self.evaluation.total(seen=True)
+        return {
+            "report": str(self.report),
+            "model": str(self.training.folder / "model"),
+            "ended": self.training.ended,
+            "steps": self.training.steps,
+            "times": self.times,
+            "training_prompts": {"share": seen.share, "interval": list(seen.interval)},
+            "evaluation": self.evaluation.as_json(),
+            "baseline": self.baseline and asdict(self.baseline),
+        }
+
+
+def demo(
+    *,
+    minutes: float,
+    stop_at: float | None = None,
+    seed: int = 0,
+    out: str | Path,
+    force: bool = False,
+    hooks: Hooks | None = None,
+) -> DemoResult:
+    """The whole path: train the recipe "tutorial" here, generate, verify, report.
+
+    ``out`` becomes a run folder with ``report.html`` in it. Training is limited by ``minutes``;
+    generating and judging come after it.
+    """
+    folder = Path(out)
+    check_free(folder, force)
+    if folder.exists():
+        shutil.rmtree(folder)
+    limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
+    recipe = resolve("tutorial", {"seed": seed, "training": limits})
+    clock = time.monotonic()
+    trained = train(recipe, folder, hooks=hooks)
+    times = {"training": time.monotonic() - clock}
+    clock = time.monotonic()
+    evaluation = evaluate(folder)
+    times["generating and judging"] = time.monotonic() - clock
+    clock = time.monotonic()
+    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
+    error = own_error(source, clips_per_caption=OWN_ERROR_CLIPS, seed=EVALUATION_SEED)
+    times["judging the judge"] = time.monotonic() - clock
+    baseline = recorded_baseline()
+    page = report.render(
+        report.ReportData(
+            evaluation=evaluation,
+            command=shlex.join(
+                ["kineograph", "demo", "--minutes", f"{minutes:g}", "--seed", str(seed)]
+            ),
+            version=version(),
+            training_seconds=trained.seconds,
+            times=times,
+            settings=config.to_toml(recipe.to_dict()),
+            environment=environment(),
+            metrics=read_metrics(folder / "metrics.jsonl"),
+            baseline=baseline,
+            own_error=error,
+            date=time.strftime("%Y-%m-%d"),
+        )
+    )
+    write_atomically(folder / "report.html", page.encode())
+    return DemoResult(trained, evaluation, folder / "report.html", times, baseline)
+
+
+def recorded_baseline() -> Baseline | None:
+    """What the tutorial's own model reached in the last recorded benchmark, if there is one."""
+    path = Path(__file__).parents[2] / "benchmarks/results/time_to_accuracy.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = dict(read_json(path))
+    model = found["models"]["tutorial_gan"]
+    return Baseline(
+        training=model["training_prompts"],
+        prompts={prompt: model["prompts"][prompt] for prompt in found["unseen_prompts"]},
+        date=found["date"],
+        machine=found["machine"],
+        seconds=found["seconds"],
+    )
 
 
 def version() -> str:

@@ -7,16 +7,17 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
     from rich.live import Live
 
     from kineograph.evaluation.verifier import Verdict
     from kineograph.training.loop import Status
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -28,13 +29,18 @@ class Answer:
 
 
 _WIDEST = 100  # columns of running text; longer lines are hard to read
-_COLORS = {"yes": "bold green", "no": "bold red", "cannot judge": "bold yellow"}
+_COLORS = {"yes": "1;32", "no": "1;31", "cannot judge": "1;33", "error:": "1;31"}
 
 
 def has_colors(stream: TextIO) -> bool:
     """Whether ``stream`` is a terminal that shows colours and nobody objects to them."""
-    dumb = os.environ.get("TERM") in (None, "dumb") and os.name != "nt"
-    return stream.isatty() and not os.environ.get("NO_COLOR") and not dumb
+    able = "WT_SESSION" in os.environ or os.environ.get("TERM") not in (None, "dumb")
+    return able and stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _painted(word: str, stream: TextIO) -> str:
+    """One of the words of _COLORS, coloured where that can be."""
+    return f"\033[{_COLORS[word]}m{word}\033[0m" if has_colors(stream) else word
 
 
 def width() -> int:
@@ -49,13 +55,19 @@ def say(text: str = "") -> None:
 
 def show_error(cause: str, remedy: str) -> None:
     """What happened, and below it what to do."""
-    word = "\033[1;31merror:\033[0m" if has_colors(sys.stderr) else "error:"
+    word = _painted("error:", sys.stderr)
     lines = [line for text in (cause, remedy) if text for line in _wrapped(text, width() - 7)]
     say(f"{word} " + "\n       ".join(lines))
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
     return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs, wrapped to the terminal's width."""
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    return "\n\n".join("\n".join(_wrapped(part, width())) for part in paragraphs)
 
 
 def print_columns(rows: Sequence[tuple[str, str]], indent: int = 2) -> None:
@@ -71,29 +83,24 @@ def print_columns(rows: Sequence[tuple[str, str]], indent: int = 2) -> None:
             name = ""
 
 
-def _console(stream: TextIO) -> Console:
-    from rich.console import Console
-
-    return Console(file=stream, markup=False, highlight=False, emoji=False)
-
-
 # ---- verdicts ----------------------------------------------------------------------------------
 
 
 def show_verdict(video: str, prompt: str, verdict: Verdict) -> None:
     """One verdict in full: what, why, and the measures that fit in a line each."""
-    from rich.text import Text
-
-    console = _console(sys.stdout)
-    console.print(Text.assemble((verdict.verdict, _COLORS[verdict.verdict]), f"  {prompt}"))
-    console.print(Text(video, style="dim"), soft_wrap=True)
+    said = prompt.strip() or "(an empty prompt)"
+    print(f"{_painted(verdict.verdict, sys.stdout)}  {said}\n{video}")
     for reason in verdict.reasons:
-        console.print(Text(f"- {reason}"))
-    rows = [(key, _measure(value)) for key, value in verdict.measured.items()]
-    shown = [(key.replace("_", " "), text) for key, text in rows if text]
-    if shown:
+        print("- " + "\n  ".join(_wrapped(reason, width() - 2)))
+    if verdict.measured:
         print()
-        print_columns(shown)
+        print_columns(measures(verdict.measured))
+
+
+def measures(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as people read them, of those that fit in a few characters."""
+    rows = [(name.replace("_", " "), _measure(value)) for name, value in values.items()]
+    return [(name, text) for name, text in rows if text]
 
 
 def _measure(value: Any) -> str:
@@ -106,36 +113,33 @@ def _measure(value: Any) -> str:
 
 
 def show_verdicts(names: Sequence[str], verdicts: Sequence[Verdict]) -> None:
-    """Many verdicts, a line each, with the first reason."""
-    from rich.table import Table
-    from rich.text import Text
-
-    reasons = {reason for v in verdicts for reason in v.reasons[:1]}
-    same = len(reasons) == 1 and all(v.verdict == "cannot judge" for v in verdicts)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
+    """Many verdicts, each with its first reason; one that all share is said once, at the end."""
+    first = {reason for verdict in verdicts for reason in verdict.reasons[:1]}
+    shared = len(first) == 1 and all(v.verdict == "cannot judge" for v in verdicts)
     for name, verdict in zip(names, verdicts, strict=True):
-        word = Text(verdict.verdict, style=_COLORS[verdict.verdict])
-        why = "" if same or not verdict.reasons else verdict.reasons[0]
-        table.add_row(Text(name), word, Text(why))
-    console = _console(sys.stdout)
-    console.print(table)
-    if same:
-        console.print(Text(reasons.pop()))
+        print(f"{name}  {_painted(verdict.verdict, sys.stdout)}")
+        for reason in [] if shared else verdict.reasons[:1]:
+            print("  " + "\n  ".join(_wrapped(reason, width() - 2)))
+    if shared:
+        print(wrapped(first.pop()))
 
 
 # ---- a training as it goes ---------------------------------------------------------------------
 
 
 class TrainingProgress:
-    """Shows each `Status` on stderr: alive on a terminal, else in a line every few seconds."""
+    """Shows each `Status` on stderr: alive on a terminal, else in a line every few seconds.
+
+    ``afterwards`` is said when the training has come to its end, for what else is done then.
+    """
 
     EVERY = 5.0  # seconds between plain lines
 
-    def __init__(self) -> None:
-        self.console = _console(sys.stderr)
+    def __init__(self, afterwards: str = "") -> None:
+        from rich.console import Console
+
+        self.console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        self.afterwards = afterwards
         self.status: Status | None = None
         self.rate = 0.0
         self._live: Live | None = None
@@ -155,7 +159,7 @@ class TrainingProgress:
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
-        elif self.status:
+        elif self.status and self.status.progress < 1:
             self._say_line()
 
     def __call__(self, status: Status) -> None:
@@ -163,9 +167,11 @@ class TrainingProgress:
         first = self.status is None
         self.status = status
         self.rate = status.clips_per_second if first else self._smooth(status.clips_per_second)
-        fresh = status.accuracy != self._accuracy
-        if not self._live and (first or fresh or time.monotonic() - self._said >= self.EVERY):
+        due = first or status.accuracy != self._accuracy or status.progress >= 1
+        if not self._live and (due or time.monotonic() - self._said >= self.EVERY):
             self._say_line()
+            if self.afterwards and status.progress >= 1:
+                say(self.afterwards)
         self._accuracy = status.accuracy
 
     def _smooth(self, rate: float) -> float:
@@ -180,16 +186,19 @@ class TrainingProgress:
 
     def _picture(self) -> RenderableType:
         from rich.console import Group
-        from rich.progress_bar import ProgressBar
         from rich.text import Text
 
         status = self.status
         if status is None:
             return Text("starting ...", style="dim")
-        bar = ProgressBar(total=1, completed=status.progress, width=min(60, self.console.width))
+        columns = min(60, self.console.width - 5)
+        done = round(columns * status.progress)
+        bar = Text("━" * done, style="green").append("─" * (columns - done), style="dim")
+        bar.append(f" {status.progress:.0%}", style="none")
         lines = [self._pace(status), self._accuracy_line(status, weakest=True)]
         texts = [Text(line) for line in lines if line]
-        return Group(bar, *texts, Text(self._losses(status), style="dim"))
+        last = self.afterwards if status.progress >= 1 and self.afterwards else self._losses(status)
+        return Group(bar, *texts, Text(last, style="dim"))
 
     def _pace(self, status: Status) -> str:
         return (

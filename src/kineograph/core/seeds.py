@@ -7,21 +7,25 @@ a whole batch at once, with nothing to carry along and nothing to lose on a resu
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+Integers = npt.NDArray[np.uint64]
+
+
+def _mix(x: Integers) -> Integers:
     """SplitMix64's output function (Steele, Lea and Flood 2014): a bijection that scrambles."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-def fold(*parts: int | np.ndarray) -> np.ndarray:
+def fold(*parts: int | np.ndarray) -> Integers:
     """Hash integers (broadcast against one another) into uint64, order-sensitively."""
     with np.errstate(over="ignore"):
-        state = np.zeros((), np.uint64)
+        state: Integers = np.zeros((), np.uint64)
         for part in parts:
             state = _mix((state + _GOLDEN) ^ np.asarray(part).astype(np.int64).astype(np.uint64))
         return state

@@ -95,7 +95,7 @@ class Batch:
 
 
 class Source(Protocol):
-    """Where clips come from. A file in ``data/sources`` holds one, named ``Source``, and its ``Config``.
+    """Where clips come from. A file in ``data/sources`` holds one ``Source`` and its ``Config``.
 
     Both methods are pure functions of index and seed.
     """
@@ -107,6 +107,10 @@ class Source(Protocol):
         """Every caption (or, where there are very many, a sample that spells every word)."""
         ...
 
-    def clip(self, index: int, seed: int) -> Clip: ...
+    def clip(self, index: int, seed: int) -> Clip:
+        """Clip ``index`` of ``seed``."""
+        ...
 
-    def batch(self, indices: np.ndarray, seed: int) -> Batch: ...
+    def batch(self, indices: np.ndarray, seed: int) -> Batch:
+        """Clips ``indices`` (B,) of ``seed``, the same as one by one."""
+        ...

@@ -7,34 +7,35 @@ angles degrees clockwise. Every function returns (B, T) or (B, T, 2) float64.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 
-def straight(start: np.ndarray, velocity: np.ndarray, num_frames: int) -> np.ndarray:
+def straight(start: Floats, velocity: Floats, num_frames: int) -> Floats:
     """Steady motion: start (B, 2), velocity (B, 2) pixels per frame => positions (B, T, 2)."""
     frame = np.arange(num_frames)[None, :, None]
     return start[:, None, :] + velocity[:, None, :] * frame
 
 
 def orbit(
-    centre: np.ndarray,
-    radius: np.ndarray,
-    angle: np.ndarray,
-    degrees_per_frame: np.ndarray,
+    centre: Floats,
+    radius: Floats,
+    angle: Floats,
+    degrees_per_frame: Floats,
     num_frames: int,
-) -> np.ndarray:
+) -> Floats:
     """A turn about ``centre`` (B, 2), from ``angle`` (B,), clockwise for positive speeds (B,).
 
     Angle 0 points right and 90 down, which is clockwise because y grows downward.
     """
     frame = np.arange(num_frames)[None, :]
     turned = np.radians(angle[:, None] + degrees_per_frame[:, None] * frame)
-    arm = np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+    arm: Floats = np.stack([np.cos(turned), np.sin(turned)], axis=-1)
     return centre[:, None, :] + radius[:, None, None] * arm
 
 
-def bounce(
-    wall: np.ndarray, speed: np.ndarray, hit: np.ndarray, side: np.ndarray, num_frames: int
-) -> np.ndarray:
+def bounce(wall: Floats, speed: Floats, hit: Floats, side: Floats, num_frames: int) -> Floats:
     """One coordinate of an object that flies to a wall and back: => (B, T).
 
     ``wall`` (B,) is where its centre turns, ``hit`` (B,) the frame (not necessarily whole) at
@@ -45,7 +46,7 @@ def bounce(
     return wall[:, None] - side[:, None] * away
 
 
-def alternate(swing: np.ndarray, phase: np.ndarray, num_frames: int) -> np.ndarray:
+def alternate(swing: Floats, phase: Floats, num_frames: int) -> Floats:
     """One coordinate's offset that changes side with every frame: ±swing/2 => (B, T).
 
     ``phase`` (B,) is +1 or -1, the side of frame 0.
@@ -54,7 +55,7 @@ def alternate(swing: np.ndarray, phase: np.ndarray, num_frames: int) -> np.ndarr
     return 0.5 * swing[:, None] * phase[:, None] * sign
 
 
-def ramp(first: np.ndarray, last: np.ndarray, num_frames: int) -> np.ndarray:
+def ramp(first: Floats, last: Floats, num_frames: int) -> Floats:
     """A quantity that changes steadily from ``first`` (B,) to ``last`` (B,) => (B, T)."""
     share = np.arange(num_frames) / max(num_frames - 1, 1)
     return first[:, None] + (last - first)[:, None] * share[None, :]

@@ -103,9 +103,13 @@ class Evaluation:
 
     scores: list[PromptScore]
 
+    def of(self, seen: bool) -> list[PromptScore]:
+        """The training captions, or the prompts that are none."""
+        return [score for score in self.scores if score.seen == seen]
+
     def total(self, seen: bool) -> Share:
-        """All training captions together, or all prompts that are none."""
-        return sum((s.result for s in self.scores if s.seen == seen), Share(0, 0))
+        """The same together."""
+        return sum((score.result for score in self.of(seen)), Share(0, 0))
 
     def as_json(self) -> dict[str, Any]:
         """Numbers and words for a file; no frames."""
@@ -119,7 +123,7 @@ class Evaluation:
         """A table for a terminal, at most ``WIDTH`` columns wide."""
         lines = [_row("", "verified", "share", "95 % interval")]
         for seen, title in ((False, "Never seen in training"), (True, "Training captions")):
-            scores = [score for score in self.scores if score.seen == seen]
+            scores = self.of(seen)
             if scores:
                 lines += ["", title, *(line for score in scores for line in _lines(score))]
             if len(scores) > 1:
@@ -144,8 +148,8 @@ def judged(prompt: str, clips: Iterable[Clip], seen: bool) -> PromptScore:
 
 
 def brief(reason: str) -> str:
-    """A reason without its limit, its frame and its full stop."""
-    return re.sub(r" \([^)]*\)", "", reason.split(";")[0]).removesuffix(".")
+    """A reason without its frame and its full stop."""
+    return re.sub(r" \([^)]*\)", "", reason).removesuffix(".")
 
 
 def percent(share: float, of: int) -> str:

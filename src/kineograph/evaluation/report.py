@@ -7,6 +7,7 @@ security policy of its own. Its words are in ``report.html``, its look is in ``r
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import io
 import json
@@ -37,7 +38,7 @@ from kineograph.evaluation.verifier import Verdict
 
 CLIPS_OF_UNSEEN = 16
 CLIPS_OF_SEEN = 3
-MAX_CLIP_CHARACTERS = 4_500_000
+MAX_CLIP_CHARACTERS = 5_500_000
 """What the clips of a page may take; the rest of it is far below a million."""
 
 _MOST_NUMBERS = 5  # unseen prompts that get a headline number of their own
@@ -94,37 +95,28 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     rows = []
     for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    scores = data.evaluation.scores
-    clips = _clips(scores)
+    seen, unseen = data.evaluation.of(seen=True), data.evaluation.of(seen=False)
+    clips = _clips([*unseen, *seen])
     sections = (
         _headline(data),
-        _unseen([score for score in scores if not score.seen], clips),
-        _seen([score for score in scores if score.seen], clips),
+        _walls("unseen", unseen, clips, switch=True),
+        _walls("seen", seen, clips, switch=not unseen),
         _accuracy(data.evaluation),
         _curves(data.metrics),
         _judge(data.own_error),
         _repeat(data),
     )
-    return _fill(
-        "page",
-        title=data.title,
-        style=Html(_file("report.css")),
-        brand=" · ".join(filter(None, ("Kineograph report", data.date))),
-        story=_story(data),
-        sections=_join(sections),
-        version=data.version,
-    )
+    brand = " · ".join(filter(None, ("Kineograph report", data.date)))
+    words = {"title": data.title, "brand": brand, "version": data.version}
+    style = Html(_file("report.css"))
+    return _fill("page", style=style, story=_story(data), sections=_join(sections), **words)
 
 
 # ---- HTML -------------------------------------------------------------------------------------
@@ -162,8 +154,8 @@ def _story(data: ReportData) -> Html:
     scores = data.evaluation.scores
     counts = {len(score.clips) for score in scores}
     same = len(counts) == 1
-    new = sum(not score.seen for score in scores)
-    prompts = f"{'each of ' * same}{len(scores)} prompts"
+    new = len(data.evaluation.of(seen=False))
+    prompts = "each of " * same + _prompts(scores)
     if 0 < new < len(scores):
         prompts += f", {new} of which it had never seen"
     begin = Html("A text-to-video model")
@@ -175,45 +167,40 @@ def _story(data: ReportData) -> Html:
 
 def _headline(data: ReportData) -> Html:
     base, total = data.baseline, data.evaluation.total
-    unseen = [score for score in data.evaluation.scores if not score.seen]
-    seen = len(data.evaluation.scores) - len(unseen)
-    numbers = []
+    seen, unseen = data.evaluation.of(seen=True), data.evaluation.of(seen=False)
+    numbers: list[tuple[str, str, Share, float | None]] = []
     if seen:
-        label = f"{seen} training prompts" if seen > 1 else "The training prompt"
-        numbers.append(_number(label, total(seen=True), base, base.training if base else None))
+        other = base.training if base else None
+        numbers.append(("Training captions", _prompts(seen), total(seen=True), other))
     if len(unseen) > _MOST_NUMBERS:
-        label = f"{len(unseen)} prompts it never saw"
-        numbers.append(_number(label, total(seen=False), base, None))
+        numbers.append(("Never seen in training", _prompts(unseen), total(seen=False), None))
     for score in unseen if len(unseen) <= _MOST_NUMBERS else ():
         other = base.prompts.get(score.prompt) if base else None
-        numbers.append(_number(f"Never seen: “{score.prompt}”", score.result, base, other))
-    notes = [*([_recorded(base)] if base else []), *data.notes]
-    said = _join(_fill("note", note=note) for note in notes)
-    return _fill("headline", figures=_join(numbers), notes=said)
+        numbers.append(("Never seen in training", score.prompt, score.result, other))
+    notes = [_fill("note", note=note) for note in data.notes]
+    if base:
+        trained = f", after {duration(base.seconds)} of training" if base.seconds else ""
+        about = {"date": base.date, "machine": base.machine, "trained": trained}
+        notes.insert(0, _fill("recorded", name=base.name, **about))
+    figures = _join(_number(*number, base) for number in numbers)
+    return _fill("headline", numbers=figures, notes=_join(notes))
 
 
-def _number(label: str, result: Share, base: Baseline | None, other: float | None) -> Html:
+def _prompts(scores: Sequence[PromptScore]) -> str:
+    return f"{len(scores)} prompt{'s' * (len(scores) != 1)}"
+
+
+def _number(
+    kind: str, label: str, result: Share, other: float | None, base: Baseline | None
+) -> Html:
     baseline = Html()
     if base and other is not None:
         baseline = _fill("baseline", name=base.name, share=_percent(other, 0))
-    return _fill(
-        "number",
-        label=label,
-        share=_percent(result.share, result.of),
-        bar=_bar(result, other),
-        yes=f"{result.accepted:,}",
-        trials=f"{result.of:,}",
-        interval=between(result),
-        baseline=baseline,
-    )
-
-
-def _recorded(base: Baseline) -> str:
-    trained = f", after {duration(base.seconds)} of training" if base.seconds else ""
-    return (
-        f"{base.name}: recorded in the last benchmark on {base.date} ({base.machine}){trained}; "
-        "it was not run here."
-    )
+    yes, trials = f"{result.accepted:,}", f"{result.of:,}"
+    words = {"kind": kind, "label": label, "yes": yes, "trials": trials}
+    share, interval = _percent(result.share, result.of), between(result)
+    bar = _bar(result, other)
+    return _fill("number", share=share, interval=interval, bar=bar, baseline=baseline, **words)
 
 
 def _bar(result: Share, other: float | None = None) -> Html:
@@ -231,22 +218,17 @@ def _bar(result: Share, other: float | None = None) -> Html:
 # ---- clips ------------------------------------------------------------------------------------
 
 
-Clips = Mapping[str, Sequence[Html]]
-"""Prompt => those of its clips that are shown."""
+Clips = Mapping[str, Sequence[Html]]  # prompt => those of its clips that are shown
 
 
-def _unseen(scores: Sequence[PromptScore], clips: Clips) -> Html:
-    walls = _join(_wall(score, clips[score.prompt], f"“{score.prompt}”") for score in scores)
-    return _fill("unseen", walls=walls, switch=_fill("switch")) if scores else Html()
+def _walls(fragment: str, scores: Sequence[PromptScore], clips: Clips, switch: bool) -> Html:
+    if not scores:
+        return Html()
+    walls = _join(_wall(score, clips[score.prompt]) for score in scores)
+    return _fill(fragment, walls=walls, switch=_fill("switch") if switch else Html())
 
 
-def _seen(scores: Sequence[PromptScore], clips: Clips) -> Html:
-    walls = _join(_wall(score, clips[score.prompt], score.prompt) for score in scores)
-    switch = Html() if len(scores) < len(clips) else _fill("switch")  # one is enough
-    return _fill("seen", walls=walls, switch=switch) if scores else Html()
-
-
-def _wall(score: PromptScore, clips: Sequence[Html], title: str) -> Html:
+def _wall(score: PromptScore, clips: Sequence[Html]) -> Html:
     counted = f"{score.yes:,} of {score.trials:,} do what it says."
     if score.why_not_judged:
         counted = f"Cannot be judged. {score.why_not_judged}"
@@ -254,7 +236,7 @@ def _wall(score: PromptScore, clips: Sequence[Html], title: str) -> Html:
         counted += " There is none to show." if not score.clips else " Too large to show here."
     elif not score.seen and len(clips) < len(score.clips):
         counted += f" Here are the first {len(clips)}, not the best."
-    return _fill("wall", prompt=title, counted=counted, clips=_join(clips))
+    return _fill("wall", prompt=score.prompt, counted=counted, clips=_join(clips))
 
 
 def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
@@ -262,10 +244,10 @@ def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
     shown: dict[str, list[Html]] = {score.prompt: [] for score in scores}
     left = MAX_CLIP_CHARACTERS
     for turn in range(CLIPS_OF_UNSEEN):
-        for score in sorted(scores, key=lambda score: score.seen):
+        for score in scores:
             most = CLIPS_OF_SEEN if score.seen else CLIPS_OF_UNSEEN
             if turn >= min(most, len(score.clips)) or len(shown[score.prompt]) < turn:
-                continue
+                continue  # those shown are the first ones, none picked
             figure = _clip(score.clips[turn], score.verdicts[turn], score.prompt)
             if len(figure) <= left:
                 shown[score.prompt].append(figure)
@@ -273,24 +255,19 @@ def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
     return shown
 
 
+_MARKS = {"yes": ("yes", "✓ yes"), "no": ("no", "✗ no"), "cannot judge": ("unknown", "not judged")}
+
+
 def _clip(clip: Clip, verdict: Verdict, prompt: str) -> Html:
     _, height, width, _ = clip.frames.shape
-    css, mark, tip = "yes", "✓ yes", "It does what its prompt says."
-    if not verdict:
-        css, mark = ("no", "✗ no") if verdict.verdict == "no" else ("unknown", "cannot judge")
-        tip = " ".join(verdict.reasons)
-    return _fill(
-        "clip",
-        css=css if max(height, width) <= 160 else f"{css} large",
-        mark=mark,
-        tip=tip,
-        why=brief(verdict.reasons[0]) if css == "no" and verdict.reasons else "",
-        prompt=prompt,
-        width=width,
-        height=height,
-        video=_webp(clip),
-        still=_webp(_exposure(clip)),
-    )
+    css, mark = _MARKS[verdict.verdict]
+    tip = " ".join(verdict.reasons) or "It does what its prompt says."
+    why = brief(verdict.reasons[0]) if css == "no" and verdict.reasons else ""
+    if max(height, width) > 160:
+        css += " large"
+    words = {"prompt": prompt, "mark": mark, "tip": tip, "why": why}
+    pictures = {"video": _webp(clip), "still": _webp(_exposure(clip))}
+    return _fill("clip", css=css, width=width, height=height, **words, **pictures)
 
 
 def _webp(clip: Clip) -> str:
@@ -316,7 +293,7 @@ def _exposure(clip: Clip) -> Clip:
 def _accuracy(evaluation: Evaluation) -> Html:
     groups = []
     for seen, title in ((False, "Never seen in training"), (True, "Training captions")):
-        scores = [score for score in evaluation.scores if score.seen == seen]
+        scores = evaluation.of(seen)
         rows = [_row(score.prompt, score.result, _why(score)) for score in scores]
         if len(scores) > 1:
             rows.append(_row("Together", evaluation.total(seen), "", "total"))
@@ -340,33 +317,31 @@ def _why(score: PromptScore) -> str:
     return f"{count} of {score.trials - score.yes}: {reason}"
 
 
+_MEANINGS = {name: (f.__doc__ or "").partition("\n")[0] for name, f in CORRUPTIONS.items()}
+_MEANINGS |= {
+    "true": "Nothing: they do what their caption says.",
+    WRONG_CAPTION: "Judged by each of the other captions.",
+}
+
+
 def _judge(own_error: OwnError | Mapping[str, Any] | None) -> Html:
-    table: Mapping[str, Any] = (
-        own_error.as_json() if isinstance(own_error, OwnError) else own_error or {}
-    )
-    rows = []
-    for name, numbers in table.get("all", {}).items():
-        accepted = Share(numbers["accepted"], numbers["of"])
-        counts = {"accepted": f"{accepted.accepted:,}", "of": f"{accepted.of:,}"}
-        shares = {"share": _percent(accepted.share, accepted.of), "interval": between(accepted)}
-        rows.append(_fill("judge-row", name=name, meaning=_meaning(name), **counts, **shares))
+    table = own_error.as_json() if isinstance(own_error, OwnError) else own_error or {}
+    totals: Mapping[str, Any] = table.get("all", {})
+    rows = [_trial(name, Share(n["accepted"], n["of"])) for name, n in totals.items()]
     return _fill("judge", rows=_join(rows)) if rows else Html()
 
 
-def _meaning(version: str) -> str:
-    if version == "true":
-        return "Nothing: they do what their caption says."
-    if version == WRONG_CAPTION:
-        return "Judged by each of the other captions."
-    known = CORRUPTIONS.get(version)
-    return (known.__doc__ or "").splitlines()[0] if known else ""
+def _trial(name: str, result: Share) -> Html:
+    counts = {"accepted": f"{result.accepted:,}", "of": f"{result.of:,}"}
+    shares = {"share": _percent(result.share, result.of), "interval": between(result)}
+    return _fill("judge-row", name=name, meaning=_MEANINGS.get(name, ""), **counts, **shares)
 
 
 def _repeat(data: ReportData) -> Html:
     times = {name: duration(seconds) for name, seconds in data.times.items()}
     if len(times) > 1:
         times["all"] = duration(sum(data.times.values()))
-    machine = {name.replace("_", " "): _plain(value) for name, value in data.environment.items()}
+    machine = {name.replace("_", " "): str(value) for name, value in data.environment.items()}
     tables = _join((_pairs("Time taken", times), _pairs("Machine and versions", machine)))
     toml = data.settings.strip()
     settings = _fill("settings", toml=toml) if toml else Html()
@@ -382,14 +357,6 @@ def _percent(share: float, of: int) -> str:
     return percent(share, of).replace(" ", "\N{NARROW NO-BREAK SPACE}")
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return "-" if value is None else str(value)
-
-
 # ---- curves -----------------------------------------------------------------------------------
 
 
@@ -401,16 +368,17 @@ def _curves(metrics: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _chart(title: str, subtitle: str, key: str, rows: Sequence[Mapping[str, Any]]) -> Html:
-    both = [(row.get("elapsed"), row.get(key)) for row in rows]
-    points = [(x, y) for x, y in both if _is_number(x) and _is_number(y)]
-    if len(points) < 2:
+    rows = [row for row in rows if _is_number(row.get("elapsed"))]
+    points = [(row["elapsed"], row[key]) for row in rows if _is_number(row.get(key))]
+    end = max((row["elapsed"] for row in rows), default=0)  # the same for all charts
+    if len(points) < 2 or end <= 0:
         return Html()
     x, y = np.array(points, float).T
-    unit, seconds = ("minutes", 60.0) if x.max() >= 120 else ("seconds", 1.0)
+    unit, seconds = ("minutes", 60.0) if end >= 120 else ("seconds", 1.0)
     shares = key == "accuracy"
     first, last = (percent(value, 0) if shares else f"{value:.3g}" for value in (y[0], y[-1]))
-    label = f"{title} {subtitle}, over {x.max() / seconds:.3g} {unit}: from {first} to {last}"
-    svg = _svg(key, lambda axes: _draw(axes, x / seconds, y, shares), unit)
+    label = f"{title} {subtitle}, over {end / seconds:.3g} {unit}: from {first} to {last}"
+    svg = _svg(key, lambda axes: _draw(axes, x / seconds, y, shares), end / seconds, unit)
     return _fill("chart", title=title, subtitle=subtitle, label=label, svg=svg)
 
 
@@ -424,7 +392,7 @@ def _draw(axes: Any, x: np.ndarray, y: np.ndarray, shares: bool) -> None:
         axes.set(ylim=(0, 103), yticks=range(0, 101, 25))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
         return
-    times, losses = (np.array_split(values, min(len(x), 200)) for values in (x, y))
+    times, losses = (np.array_split(values, min(len(x), 80)) for values in (x, y))
     at, middle = ([part.mean() for part in parts] for parts in (times, losses))
     low, high = ([np.percentile(part, q) for part in losses] for q in (10, 90))
     axes.fill_between(at, low, high, color=_ACCENT, alpha=0.22, linewidth=0)
@@ -438,23 +406,24 @@ _ACCENT, _MUTED, _RULE = "#010101", "#020202", "#030303"  # stand for the page's
 _COLORS = {_ACCENT: "var(--accent)", _MUTED: "var(--muted)", _RULE: "var(--rule)"}
 
 
-def _svg(name: str, draw: Callable[[Any], None], unit: str) -> Html:
-    """A chart that takes its fonts and colours, light or dark, from the page it stands in."""
+def _svg(name: str, draw: Callable[[Any], None], end: float, unit: str) -> Html:
+    """A chart from 0 to ``end``, with fonts and colours, light or dark, of the page around it."""
     import matplotlib
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "grid.color": _RULE}
     style |= dict.fromkeys(("xtick.color", "ytick.color", "axes.labelcolor"), _MUTED)
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(5, 3.1))  # inches of 72 units
-        axes = figure.add_axes((0.12, 0.155, 0.86, 0.8))
-        axes.tick_params(length=0, labelsize=11, pad=5)
+        figure = Figure(figsize=(4.6, 3.1))  # inches of 72 units
+        axes = figure.add_axes((0.14, 0.18, 0.84, 0.78))
+        axes.tick_params(length=0, labelsize=13, pad=5)
         axes.grid(axis="y", linewidth=1)
         axes.set_axisbelow(True)
         axes.spines[:].set_visible(False)
         draw(axes)
-        axes.margins(x=0.01)
-        axes.set_xlabel(unit, fontsize=11)
+        axes.set_xlim(0, end)
+        axes.set_xlabel(unit, fontsize=13)
+        axes.locator_params(axis="x", nbins=5)
         out = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=nothing)

@@ -68,6 +68,9 @@ class VideoModel(nn.Module, ABC):
     noise_shape: tuple[int, ...]
     """The noise of one clip."""
 
+    def prepare(self, batch: TensorBatch) -> None:
+        """Look at the first batch before the training, for what is best derived from the data."""
+
     @abstractmethod
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None, guidance_scale: float

@@ -5,10 +5,11 @@ Three networks learn together, on three objectives:
 - *autoencoder*: a frame becomes a short code (where things are, how large, ...) and a frame
   again. The decoder is told where each cell of the picture lies, so it draws at a place instead
   of averaging over places.
-- *discriminator*: reads the codes of a whole clip, in order, with their change from frame to frame,
-  and its caption. Real clips with their caption must score higher than generated clips with it,
+- *discriminator*: reads the codes of a whole clip, in order, with their change from frame to
+  frame, and its caption. Real clips with their caption must score higher than generated clips with it,
   and than the same real clips with another's caption.
-- *generator*: noise and caption => the codes of all frames in one pass, to score as high as real ones.
+- *generator*: noise and caption => the codes of all frames in one pass, to score as high as real
+  ones.
 
 To duel over codes instead of pixels keeps what a GAN is good at, movement and variety, and leaves
 what it is bad at, clean pixels, to a plain regression. It also makes a step of the duel some
@@ -117,11 +118,12 @@ class Generator(nn.Module):
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         x = self.inp(torch.cat([noise, self.text(tokens)], dim=1))
-        return normalised(self.out(F.silu(self.body(x))).unflatten(1, self.codes))
+        codes: Tensor = self.out(F.silu(self.body(x)))
+        return normalised(codes.view(-1, *self.codes))
 
 
 class Discriminator(nn.Module):
-    """Codes (B, T, D) and tokens (B, L) => how real the clip is, and how it fits its caption (B,)."""
+    """Codes (B, T, D) and tokens (B, L) => scores (B,): is it real, does it fit its caption?"""
 
     def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
         super().__init__()
@@ -137,7 +139,8 @@ class Discriminator(nn.Module):
         seen = torch.cat([codes, 3 * change, 6 * change.diff(dim=1)], dim=1).flatten(1)
         x = F.silu(self.body(self.inp(seen)))
         fits = (x * self.projection(self.text(tokens))).mean(1)
-        return (self.realness(x)[:, 0] + fits).float()
+        scores: Tensor = (self.realness(x)[:, 0] + fits).float()
+        return scores
 
 
 class Model(VideoModel):
@@ -178,12 +181,23 @@ class Model(VideoModel):
             for name, (network, losses) in sides.items()
         ]
 
+    @torch.no_grad()
+    def prepare(self, batch: TensorBatch) -> None:
+        """Start from the data's mean colour, which for most clips is nearly their ground.
+
+        Where tanh is flat a faint, blurred object everywhere is no easy answer; started from grey,
+        the decoder falls for it and stays there for hundreds of steps.
+        """
+        mean = batch.frames.mean((0, 1, 3, 4)).clamp(-0.96, 0.96)
+        self.decoder.pixels.bias.copy_(mean.atanh().repeat_interleave(PATCH * PATCH))
+
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
     ) -> Tensor:
         """One forward pass; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
         codes = self.generator(noise, tokens)
-        return self.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        clips: Tensor = self.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        return clips
 
     def autoencoder_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """min ‖decode(encode(x) + noise) − x‖² over a pyramid of sizes."""
@@ -194,9 +208,9 @@ class Model(VideoModel):
         return {"total": pyramid_loss(drawn - x)}
 
     def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """E softplus(D(G(z), c) − D(x, c)) + ½ E softplus(D(x, c′) − D(x, c)) + λ (R₁ + R₂).
+        """E softplus(D(G(z), c) − D(x, c)) + ½ E softplus(D(x, c*) − D(x, c)) + λ (R₁ + R₂).
 
-        c′ is another clip's caption (Reed et al. 2016, §4.1); a pair that happens to have the same
+        c* is another clip's caption (Reed et al. 2016, §4.1); a pair that happens to have the same
         one teaches nothing and is left out. R₁ and R₂ are the squared gradient norms on real and
         generated clips (R3GAN, eq. 4), here by finite difference: E (D(x) − D(x + σε))² / σ².
         """
@@ -240,9 +254,11 @@ class Model(VideoModel):
 
     def _fake(self, batch: TensorBatch) -> Tensor:
         noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
-        return self.generator(noise, batch.tokens)
+        codes: Tensor = self.generator(noise, batch.tokens)
+        return codes
 
 
 def normalised(codes: Tensor) -> Tensor:
     """Codes (..., D) => mean 0 and variance 1 over D, so that all codes live on one sphere."""
-    return F.layer_norm(codes.float(), codes.shape[-1:])
+    spread: Tensor = F.layer_norm(codes.float(), codes.shape[-1:])
+    return spread

@@ -66,6 +66,7 @@ class CaptionTokenizer:
 
     @property
     def vocabulary_size(self) -> int:
+        """Number of different tokens, padding included."""
         return int(self._tokenizer.get_vocab_size())
 
     def tokens(self, caption: str) -> list[str]:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -73,11 +73,12 @@ class Trainer:
         self.tokenizer = tokenizer
         self.loader = Loader(source, config.batch_size, seed)
         self.device = choose_device(config.device)
+        self.step = 0
         self.model = model.to(self.device).train()
+        self.model.prepare(self._batch(0.0))
         self.ema = EMA(self.model, config.ema)
         self.optimizers = {phase.name: self._optimizer(phase) for phase in model.phases}
         self.state = resume.State(self.model, self.ema, self.optimizers)
-        self.step = 0
         self.earlier_seconds = 0.0
         self.accuracy: dict[str, float] = {}
         self.notes: list[str] = []
@@ -212,7 +213,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends after the step, with a checkpoint; the second at once."""
+        """The first Ctrl-C or SIGTERM ends after the step, with a checkpoint; a second at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -231,7 +232,7 @@ class Trainer:
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" => cuda where there is one, else cpu. Raises for a name or device that is not there."""
+    """Auto => cuda where there is one, else cpu. Raises for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_seal, new_folder, read_json
+from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
 
 
@@ -22,8 +23,8 @@ from kineograph.training.ema import EMA
 class State:
     """What of a training lives in tensors: the model, its average and the optimisers by phase."""
 
-    model: nn.Module
-    ema: EMA
+    model: VideoModel
+    ema: EMA[VideoModel]
     optimizers: dict[str, torch.optim.Optimizer]
 
 

@@ -103,9 +103,11 @@ class Source:
 
     @property
     def captions(self) -> Sequence[str]:
+        """The eighteen, in the tutorial's order."""
         return CAPTIONS
 
     def clip(self, index: int, seed: int) -> Clip:
+        """Clip ``index`` of ``seed``."""
         batch = self.batch(np.array([index]), seed)
         return Clip(batch.frames[0], batch.captions[0], batch.facts[0])
 
@@ -193,13 +195,13 @@ def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _to_the_letter(what: Motion, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """The tutorial's formulas => positions (T, 2), diameters (T,), on its 64×64 picture."""
-    f = np.arange(num_frames)
+    f = np.arange(num_frames, dtype=np.float64)
     far = 5 * f % 64
     x, y = np.zeros(num_frames), np.zeros(num_frames)
     size = np.full(num_frames, 10.0)
     if what.verb == "moving":
         dx, dy = DIRECTIONS[what.manner]
-        x, y = dx * 5 * f % 64, dy * 5 * f % 64
+        x, y = dx * 5.0 * f % 64, dy * 5.0 * f % 64
     elif what.verb == "bouncing":
         along = 32 - np.abs(far - 32)
         x, y = (along, y) if what.manner == "horizontally" else (x, along)

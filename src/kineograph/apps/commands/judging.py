@@ -1,0 +1,127 @@
+"""Judging videos and models: verify, evaluate. Verifying needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kineograph.apps import terminal
+from kineograph.apps.terminal import Answer
+from kineograph.core.errors import KineographError, RequestError
+
+if TYPE_CHECKING:
+    from kineograph.evaluation.verifier import Verdict
+
+_EXIT_CODES = {"yes": 0, "no": 1, "cannot judge": 2}
+
+
+def verify(
+    video: str | None = None, prompt: str | None = None, /, *, batch: Path | None = None
+) -> Answer | int:
+    """Does a video do what a prompt says? Exit code 0 yes, 1 no, 2 cannot judge.
+
+    With --batch it prints a line of JSON for each pair, and ends with 0 whatever they are. Videos
+    that are not here are looked for beside that file.
+
+    Args:
+        video: A video file, or an animated GIF, WebP or PNG.
+        prompt: What it should show, such as "circle moving left".
+        batch: Instead, a file with a line {"video": ..., "prompt": ...} for each; prints as many.
+    """
+    if batch is not None:
+        if video is not None:
+            raise RequestError("A video and --batch were given.", "Choose one of them.")
+        return _verify_batch(batch)
+    if video is None or prompt is None:
+        missing = "video" if video is None else "prompt"
+        raise RequestError(f"The {missing} is missing.", 'Write: kineograph verify VIDEO "PROMPT".')
+    verdict = _judge(Path(video), prompt)
+    data = {"video": video, "prompt": prompt, **verdict_data(verdict)}
+    code = _EXIT_CODES[verdict.verdict]
+    return Answer(data, lambda: terminal.show_verdict(video, prompt, verdict), code)
+
+
+def _judge(video: Path, prompt: str) -> Verdict:
+    """What ``api.verify`` does, without torch."""
+    from kineograph.data.video_io import read_video
+    from kineograph.evaluation import verifier
+
+    read = read_video(video)
+    return verifier.verify(read.frames, prompt, read.fps)
+
+
+def verdict_data(verdict: Verdict) -> dict[str, Any]:
+    """A verdict for programs."""
+    return {
+        "verdict": verdict.verdict,
+        "reasons": verdict.reasons,
+        "measured": verdict.measured,
+    }
+
+
+def _verify_batch(path: Path) -> int:
+    """A line of JSON for each line that is not blank, whatever is wrong with it."""
+    from kineograph.core.files import translate_os_errors
+
+    with translate_os_errors(path):
+        opened = path.open("rb")
+    with opened as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                print(json.dumps(_verify_line(line, number, path.parent)), flush=True)
+    return 0
+
+
+def _verify_line(line: bytes, number: int, home: Path) -> dict[str, Any]:
+    pair: dict[str, Any] = {"video": None, "prompt": None}
+    verdict: dict[str, Any] = {"verdict": "cannot judge", "reasons": [], "measured": {}}
+    try:
+        pair |= _pair(line, number)
+        video = Path(pair["video"])
+        beside = home / video
+        if not video.exists() and beside.exists():
+            video = beside
+        verdict = verdict_data(_judge(video, pair["prompt"]))
+    except Exception as error:  # one bad line must not end the batch
+        known = isinstance(error, KineographError)
+        verdict["reasons"] = [
+            str(error) if known else f"Unexpected {type(error).__name__}: {error}"
+        ]
+    return pair | verdict
+
+
+def _pair(line: bytes, number: int) -> dict[str, str]:
+    remedy = 'Write {"video": "...", "prompt": "..."}.'
+    try:
+        given = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"Line {number} is not JSON ({error}).", remedy) from None
+    for key in ("video", "prompt"):
+        if not isinstance(given, dict) or not isinstance(given.get(key), str):
+            raise RequestError(f"Line {number} has no {key} in words.", remedy)
+    return {"video": given["video"], "prompt": given["prompt"]}
+
+
+def evaluate(
+    model: Path, /, *, prompts: tuple[str, ...] = (), count: int = 64, seed: int | None = None
+) -> Answer:
+    """Measure how many of a model's videos do what their prompts say.
+
+    Args:
+        model: A run or model folder.
+        prompts: Prompts to try; by default its training captions and some that it never saw.
+        count: Videos of each prompt.
+        seed: One number for all noise; by default one that no training uses.
+    """
+    from kineograph.data.grammar import check_prompt
+
+    wanted = [check_prompt(prompt) for prompt in prompts]
+    if count < 1:
+        raise RequestError(f"--count is {count}.", "Ask for at least one video of each prompt.")
+    from kineograph import api
+
+    terminal.say(f"Generating {count} videos of each prompt and judging them ...")
+    given = {} if seed is None else {"seed": seed}
+    result = api.evaluate(model, prompts=wanted or None, count=count, **given)
+    return Answer({"model": model, **result.as_json()}, lambda: print(result.format()))

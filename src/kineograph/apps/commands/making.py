@@ -1,0 +1,259 @@
+"""Making models and videos: demo, train, generate."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kineograph.apps import terminal
+from kineograph.apps.commands.judging import verdict_data
+from kineograph.apps.commands.runs import RUNS, newest_model, run_folders
+from kineograph.apps.terminal import Answer
+from kineograph.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from kineograph.api import DemoResult, TrainResult
+    from kineograph.recipes import Recipe
+
+
+def demo(
+    *,
+    minutes: float = 6.0,
+    stop_at: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    force: bool = False,
+) -> Answer:
+    """Train a small model here, generate prompts it never saw, verify them, write a report.
+
+    Args:
+        minutes: Time limit of the training; generating and judging come after it.
+        stop_at: End the training at this verified accuracy, such as 0.95.
+        seed: One number for everything that is left to chance.
+        out: Folder for the run and the report; by default runs/demo, or the next that is free.
+        force: Replace what is in that folder.
+    """
+    from kineograph.core.files import check_free
+
+    folder = out or _free(RUNS / "demo")
+    check_free(folder, force)
+    from kineograph import api
+    from kineograph.training.loop import Hooks
+
+    with terminal.TrainingProgress("Generating, judging, writing the report ...") as progress:
+        result = api.demo(
+            minutes=minutes,
+            stop_at=stop_at,
+            seed=seed,
+            out=folder,
+            force=force,
+            hooks=Hooks(progress=progress),
+        )
+    return Answer(result.as_json(), lambda: _show_demo(result))
+
+
+def _show_demo(result: DemoResult) -> None:
+    print(result.evaluation.format() + "\n")
+    training = result.training
+    after = f"{training.steps:,} steps in {terminal.duration(training.seconds)}"
+    print(f"Trained for {after}. The report, with playing clips: {result.report}")
+    if training.ended == "interrupted":
+        print(f"The training was interrupted. Go on with:\n{training.resume_command}")
+    else:
+        print(f"Try next:\n{_try_next('circle moving up-right', training.folder)}")
+
+
+def train(
+    recipe: str,
+    /,
+    *,
+    out: Path | None = None,
+    seed: int | None = None,
+    minutes: float | None = None,
+    stop_at: float | None = None,
+    resume: bool = False,
+    settings: dict[str, Any],
+) -> Answer:
+    """Train a model by a recipe, into a run folder.
+
+    Every setting can be changed by its name, such as --training.batch-size 32. Ctrl-C ends after
+    the step, writes a checkpoint and says how to go on.
+
+    Args:
+        recipe: The name of a recipe (see `kineograph recipes`) or a TOML file.
+        out: The run folder; by default runs/RECIPE-1, or the next number that is free.
+        seed: One number for everything that is left to chance.
+        minutes: Time limit; short for --training.minutes.
+        stop_at: End at this verified accuracy, such as 0.95; short for --training.stop-at.
+        resume: Go on with the run in the folder --out.
+    """
+    from kineograph import recipes
+    from kineograph.core.config import merge
+    from kineograph.core.files import check_free
+
+    if resume:
+        out = _run_to_resume(recipe, out)
+    elif out and out.exists():
+        raise RequestError(f"{out} exists already.", "Add --resume, or choose another folder.")
+    chosen = recipes.resolve(recipe, merge(settings, _training(seed, minutes, stop_at)))
+    folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
+    check_free(folder, force=resume)
+    from kineograph import api
+    from kineograph.training.loop import Hooks
+
+    terminal.say(f"Training {chosen.name} (family {chosen.family}) into {folder}.")
+    with terminal.TrainingProgress() as progress:
+        result = api.train(chosen, folder, resume=resume, hooks=Hooks(progress=progress))
+    for note in result.notes:
+        terminal.say(f"note: {note}")
+    return _trained(result, _example(chosen))
+
+
+def _training(seed: int | None, minutes: float | None, stop_at: float | None) -> dict[str, Any]:
+    """The settings that have an option of their own, where they were given."""
+    told = {"minutes": minutes, "stop_at": stop_at}
+    training = {key: value for key, value in told.items() if value is not None}
+    return {"training": training} | ({} if seed is None else {"seed": seed})
+
+
+def _trained(result: TrainResult, prompt: str) -> Answer:
+    interrupted = result.ended == "interrupted"
+    data = {
+        "folder": result.folder,
+        "ended": result.ended,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "accuracy": result.accuracy,
+        "resume": result.resume_command if interrupted else None,
+    }
+
+    def show() -> None:
+        how = {"interrupted": "Interrupted", "stop_at": "Good enough"}.get(result.ended, "Finished")
+        reached = "" if result.accuracy is None else f", verified {result.accuracy:.0%}"
+        after = f"{result.steps:,} steps in {terminal.duration(result.seconds)}"
+        print(f"{how} after {after}{reached}.")
+        if interrupted:
+            print("Everything is saved. Go on with:")
+        else:
+            print(f"The model is in {result.folder}. Try next:")
+        print(result.resume_command if interrupted else _try_next(prompt, result.folder))
+
+    return Answer(data, show)
+
+
+def _example(recipe: Recipe) -> str:
+    """A prompt for a model of this recipe: one that its source never shows, or else a caption."""
+    from kineograph.core import registry
+    from kineograph.recipes import SOURCES
+
+    module = registry.load(SOURCES, recipe.source)
+    prompts = getattr(module, "UNSEEN_PROMPTS", ()) or module.Source(recipe.data).captions
+    return str(prompts[0])
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)
+
+
+def _free(path: Path) -> Path:
+    """``path`` or, where it is taken, the same with the next number that is not."""
+    stem = re.sub(r"-\d+$", "", path.name)
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{stem}-{number}")
+    return path
+
+
+def _run_to_resume(recipe: str, out: Path | None) -> Path:
+    """The folder to go on with: --out, or where the recipe's file lies if that is a run."""
+    home = Path(recipe).parent
+    if out is None and (home / "checkpoints").is_dir():
+        out = home
+    if out is None:
+        raise RequestError("--resume does not know which run.", "Name it: --out runs/NAME.")
+    if not (out / "config.toml").is_file():
+        guess = difflib.get_close_matches(str(out), map(str, run_folders(out.parent)), 1)
+        hint = f"Did you mean {guess[0]}? " if guess else ""
+        raise RequestError(
+            f"There is no run {out} to go on with.", f"{hint}Train without --resume."
+        )
+    return out
+
+
+def _try_next(prompt: str, model: Path) -> str:
+    folder = shlex.quote(str(model))
+    return f"kineograph generate {shlex.quote(prompt)} --model {folder} --count 8 --out clips/"
+
+
+def generate(
+    prompt: str,
+    /,
+    *,
+    model: Path | None = None,
+    count: int = 1,
+    seed: int = 0,
+    out: str = "clips/",
+    scale: int | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
+    force: bool = False,
+) -> Answer:
+    """Generate videos of a prompt, and say of each whether it does what the prompt says.
+
+    Args:
+        prompt: What to show, such as "circle moving up-right".
+        model: A run or model folder; by default the newest run that has a model.
+        count: How many videos.
+        seed: The same seed makes the same videos, whatever the count.
+        out: A file (.mp4 .webm .gif .webp, or .png for a sheet of all) or a folder.
+        scale: Pixels on a side that each pixel becomes; by default the video is near 512 wide.
+        num_inference_steps: Steps of the sampler, for models that take several.
+        guidance_scale: How strongly to follow the prompt; 1 is plain.
+        force: Overwrite files that are there.
+    """
+    from kineograph.data.grammar import check_prompt
+    from kineograph.sampling.export import export, plan
+
+    prompt = check_prompt(prompt)
+    plan(out, count, force)
+    folder = model or newest_model(RUNS)
+    if model is None:
+        terminal.say(f"Using {folder}, the newest run.")
+    from kineograph import api
+    from kineograph.evaluation.verifier import verify_clip
+
+    clips = api.generate(
+        prompt,
+        model=folder,
+        count=count,
+        seed=seed,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+    )
+    common = {"prompt": prompt, "seed": str(seed), "model": str(folder), "version": api.version()}
+    told = [{**common, "clip": str(index)} for index in range(len(clips))]
+    files = export(clips, out, scale=scale, force=force, metadata=told)
+    verdicts = [verify_clip(clip, prompt) for clip in clips]
+    each = len(files) == len(clips)
+    names = [str(f) for f in files] if each else [f"clip {i}" for i in range(len(clips))]
+    data = common | {
+        "seed": seed,
+        "files": files,
+        "clips": [{"clip": i, **verdict_data(v)} for i, v in enumerate(verdicts)],
+    }
+
+    def show() -> None:
+        terminal.show_verdicts(names, verdicts)
+        if not each:
+            print(f"wrote {files[0]}")
+        judged = [v for v in verdicts if v.verdict != "cannot judge"]
+        tally = f"{sum(map(bool, judged))} of {len(judged)} do what the prompt says, " * bool(
+            judged
+        )
+        print(f"{tally}seed {seed}")
+
+    return Answer(data, show)

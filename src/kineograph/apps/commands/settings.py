@@ -1,0 +1,109 @@
+"""What can be set, read from the text of the files: help must not wait for torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from kineograph.apps import terminal
+from kineograph.core import conventions
+from kineograph.core.errors import RequestError, unknown
+
+
+def show(command: str, named: str | None) -> None:
+    """Print the settings of a command; ``named`` is the recipe or source on its command line."""
+    if command == "train":
+        values = _recipe(named) if named else {}
+        _print("Settings of the training", "training", _training(values.get("training", {})))
+        for section, kind in (("data", "source"), ("model", "family")):
+            chosen = values.get(section, {}).get(kind)
+            if chosen:
+                rows = _rows(plugin_file(kind, chosen), "Config", values[section])
+                _print(f"Settings of the {kind} {chosen}", section, rows)
+        if not named:
+            _advise("For the settings of its data and model: kineograph train RECIPE --help")
+    elif named:
+        rows = _rows(plugin_file("source", named), "Config", {})
+        _print(f"Settings of the source {named}", "data", rows)
+    else:
+        _advise(f"For the settings of a source, --data.NAME: kineograph {command} SOURCE --help")
+
+
+def _advise(text: str) -> None:
+    print(f"\n{terminal.wrapped(text)}")
+
+
+def plugin_file(kind: str, name: str) -> Path:
+    """The file of a "source" or "family", which is not imported."""
+    from kineograph.core import registry
+    from kineograph.recipes import FAMILIES, SOURCES
+
+    package = {"source": SOURCES, "family": FAMILIES}[kind]
+    if name.endswith(".py"):
+        return Path(name)
+    known = registry.names(package)
+    if name.replace("-", "_") not in known:
+        raise unknown(kind, name, known)
+    spec = importlib.util.find_spec(f"{package}.{name.replace('-', '_')}")
+    return Path(spec.origin if spec and spec.origin else "")
+
+
+def _recipe(name_or_file: str) -> dict[str, Any]:
+    """What a recipe says, unchecked."""
+    from kineograph.core.config import read_toml
+    from kineograph.recipes import RECIPES
+
+    if name_or_file.endswith(".toml"):
+        return read_toml(name_or_file)
+    if name_or_file.replace("_", "-") not in RECIPES:
+        raise unknown("recipe", name_or_file, RECIPES)
+    return RECIPES[name_or_file.replace("_", "-")]()
+
+
+def _training(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    spec = importlib.util.find_spec("kineograph.training.settings")
+    return _rows(Path(spec.origin if spec and spec.origin else ""), "TrainingConfig", values)
+
+
+def _print(title: str, section: str, rows: Iterator[tuple[str, str]]) -> None:
+    print(f"\n{title}:")
+    terminal.print_columns([(f"--{section}.{name.replace('_', '-')}", text) for name, text in rows])
+
+
+def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Fields of the class ``cls`` in ``file``: name, and what stands below it, with its value."""
+    if not file.is_file():
+        raise RequestError(f"There is no file {file}.", "Check the spelling of the path.")
+    nodes = ast.walk(ast.parse(file.read_bytes()))
+    body = next((n.body for n in nodes if isinstance(n, ast.ClassDef) and n.name == cls), [])
+    for field, below in pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        about = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]
+        value = values.get(field.target.id, _default(field.value))
+        shown = f" ({_words(value)})" if value is not ... else ""
+        yield field.target.id, f"{' '.join(str(about).replace('``', '').split())}{shown}"
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _default(node: ast.expr | None) -> Any:
+    """A default as it is written: a literal, or the name of a convention; ``...`` for all else."""
+    if isinstance(node, ast.Name):
+        return getattr(conventions, node.id, ...)
+    try:
+        return ... if node is None else ast.literal_eval(node)
+    except ValueError:
+        return ...
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,164 @@
+"""The whole path at toy size: settings, training, a folder, clips, verdicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from kineograph import api, recipes
+from kineograph.core.errors import RequestError
+from kineograph.data.clip import Clip
+from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
+from kineograph.data.video_io import video_bytes
+from kineograph.models import checkpoint
+
+TOY = {
+    "data": {"num_frames": 4, "height": 16, "width": 16},
+    "model": {"width": 16, "frames_a_step": 8},
+    "training": {"steps": 3, "batch_size": 4, "evaluate_every": 2, "checkpoint_every": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    result = api.train(recipes.resolve("tutorial", TOY), folder)
+    assert (result.ended, result.steps) == ("finished", 3)
+    return folder
+
+
+def test_a_run_folder_holds_what_the_design_says(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "config.toml",
+        "metrics.jsonl",
+        "environment.json",
+        "samples",
+        "checkpoints",
+        "model",
+    }
+    assert (run / "samples" / "step-000002.webp").stat().st_size > 100
+    assert {p.name for p in (run / "model").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "MODEL_CARD.md",
+        "manifest.json",
+    }
+    assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+
+
+def test_its_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
+    again = recipes.resolve(str(run / "config.toml"))
+    assert again == recipes.resolve("tutorial", TOY)
+    api.train(again, tmp_path / "again")
+    one, other = (
+        checkpoint.load(folder).model.state_dict() for folder in (run, tmp_path / "again")
+    )
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_is_never_overwritten(run: Path) -> None:
+    with pytest.raises(RequestError, match="exists already"):
+        api.train(recipes.resolve("tutorial", TOY), run)
+
+
+def test_a_resume_of_a_finished_run_goes_on_if_there_are_more_steps(
+    run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "longer"
+    api.train(recipes.resolve("tutorial", TOY), folder)
+    longer = recipes.resolve(str(folder / "config.toml"), {"training": {"steps": 5}})
+    assert api.train(longer, folder, resume=True).steps == 5
+    with pytest.raises(RequestError, match="no run folder"):
+        api.train(longer, tmp_path, resume=True)
+
+
+def test_a_run_opens_as_a_model_and_generates(run: Path) -> None:
+    clips = api.generate("circle moving up-right", model=run, count=2, seed=1)
+    assert [clip.frames.shape for clip in clips] == [(4, 16, 16, 3)] * 2
+    assert api.load(run).info["captions"] == list(CAPTIONS)
+
+
+def test_evaluation_covers_the_training_captions_and_the_unseen_prompts(run: Path) -> None:
+    evaluation = api.evaluate(run, count=2)
+    assert [s.prompt for s in evaluation.scores if s.seen] == list(CAPTIONS)
+    assert [s.prompt for s in evaluation.scores if not s.seen] == list(UNSEEN_PROMPTS)
+    assert evaluation.total(seen=True).of == 36
+
+
+def test_verify_takes_a_file_and_a_clip(tmp_path: Path) -> None:
+    clip = Source(Config()).clip(2, 0)
+    assert clip.caption == "circle moving right"
+    (tmp_path / "clip.mp4").write_bytes(video_bytes(clip, "mp4", scale=8))
+    for video in (clip, tmp_path / "clip.mp4"):
+        assert api.verify(video, "circle moving right")
+        assert not api.verify(video, "circle moving left")
+        assert api.verify(video, "a dragon").verdict == "cannot judge"
+
+
+def test_verify_judges_a_clip_by_what_is_asked_not_by_its_caption() -> None:
+    clip = Source(Config()).clip(2, 0)
+    assert not api.verify(Clip(clip.frames, "circle moving left"), "circle moving left")
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "says"),
+    [
+        ("tutorail", {}, "tutorial"),
+        ("tutorial", {"data": {"source": "tutorail"}}, "tutorial"),
+        ("tutorial", {"model": {"family": "gna"}}, "gan"),
+        ("tutorial", {"training": {"stepps": 3}}, "steps"),
+        ("tutorial", {"data": {"hight": 3}}, "height"),
+        ("tutorial", {"sead": 3}, "seed"),
+        ("tutorial", {"training": {"steps": "many"}}, "training.steps"),
+        ("tutorial", {"training": 3}, "section"),
+        ("missing.toml", {}, "missing.toml"),
+    ],
+)
+def test_what_a_recipe_gets_wrong_is_named(
+    name: str, overrides: dict[str, object], says: str
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        recipes.resolve(name, overrides)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_is_complete_and_survives_toml(name: str, tmp_path: Path) -> None:
+    from kineograph.core import config
+
+    recipe = recipes.resolve(name)
+    path = tmp_path / "recipe.toml"
+    path.write_text(config.to_toml(recipe.to_dict()))
+    assert recipes.resolve(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "truncated", "no manifest", "of another family", "newer", "empty"]
+)
+def test_a_model_folder_that_is_not_whole_is_refused(
+    run: Path, tmp_path: Path, damage: str
+) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    if damage == "empty":
+        folder.mkdir()
+    elif damage != "missing":
+        shutil.copytree(run / "model", folder)
+    weights, described = folder / "model.safetensors", folder / "config.json"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "no manifest":
+        (folder / "manifest.json").unlink()
+    elif damage in ("of another family", "newer"):
+        from kineograph.core.files import seal
+
+        change = {"family": "tutorial_gan"} if damage == "of another family" else {"format": 99}
+        described.write_text(json.dumps(json.loads(described.read_text()) | change))
+        seal(folder)
+    with pytest.raises(RequestError):
+        api.load(folder)
