@@ -17,13 +17,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kineograph.api import (
         demo as demo,
+    )
+    from kineograph.api import (
         evaluate as evaluate,
+    )
+    from kineograph.api import (
         generate as generate,
+    )
+    from kineograph.api import (
         load as load,
+    )
+    from kineograph.api import (
         train as train,
+    )
+    from kineograph.api import (
         verify as verify,
     )
-    from kineograph.data.clip import Clip as Clip, Facts as Facts, ObjectFacts as ObjectFacts
+    from kineograph.data.clip import Clip as Clip
+    from kineograph.data.clip import Facts as Facts
+    from kineograph.data.clip import ObjectFacts as ObjectFacts
     from kineograph.data.video_io import read_video as read_video
     from kineograph.evaluation.verifier import Verdict as Verdict
     from kineograph.recipes import Recipe as Recipe

@@ -158,6 +158,7 @@ def test_it_tells_what_happened(page: str) -> None:
     assert "kineograph demo --seed 7" in text
     assert "seed = 7" in text
     assert "torch version 2.13.0" in text
+    assert "gpu" not in text
     assert "all 4 min 20 s" in text
     assert "Kineograph 9.8.7" in text
     for prompt in (*UNSEEN_PROMPTS, *CAPTIONS):

@@ -111,7 +111,7 @@ def test_a_folder_gives_the_same_model_back(family: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_size_that_a_family_cannot_make_is_refused(family: str) -> None:
-    with pytest.raises(RequestError, match="cannot make|only"):
+    with pytest.raises(RequestError, match=r"cannot make|only"):
         fresh(family, VideoShape(4, 50, 50))
 
 

@@ -341,7 +341,8 @@ def _repeat(data: ReportData) -> Html:
     times = {name: duration(seconds) for name, seconds in data.times.items()}
     if len(times) > 1:
         times["all"] = duration(sum(data.times.values()))
-    machine = {name.replace("_", " "): str(value) for name, value in data.environment.items()}
+    known = {name: value for name, value in data.environment.items() if value is not None}
+    machine = {name.replace("_", " "): str(value) for name, value in known.items()}
     tables = _join((_pairs("Time taken", times), _pairs("Machine and versions", machine)))
     toml = data.settings.strip()
     settings = _fill("settings", toml=toml) if toml else Html()

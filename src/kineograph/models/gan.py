@@ -6,7 +6,7 @@ Three networks learn together, on three objectives:
   again. The decoder is told where each cell of the picture lies, so it draws at a place instead
   of averaging over places.
 - *discriminator*: reads the codes of a whole clip, in order, with their change from frame to
-  frame, and its caption. Real clips with their caption must score higher than generated clips with it,
+  frame, and its caption. Real clips with their caption must score higher than generated ones,
   and than the same real clips with another's caption.
 - *generator*: noise and caption => the codes of all frames in one pass, to score as high as real
   ones.
