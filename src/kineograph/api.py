@@ -269,7 +269,7 @@ def demo(
     folder = Path(out)
     check_free(folder, force)
     if folder.exists():
-        shutil.rmtree(folder)
+        _remove_run(folder)
     limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
     recipe = resolve("tutorial", {"seed": seed, "training": limits})
     clock = time.monotonic()
@@ -283,12 +283,13 @@ def demo(
     error = own_error(source, clips_per_caption=OWN_ERROR_CLIPS, seed=EVALUATION_SEED)
     times["judging the judge"] = time.monotonic() - clock
     baseline = recorded_baseline()
+    command = ["kineograph", "demo", "--minutes", f"{minutes:g}", "--seed", str(seed)]
+    if stop_at is not None:
+        command += ["--stop-at", f"{stop_at:g}"]
     page = report.render(
         report.ReportData(
             evaluation=evaluation,
-            command=shlex.join(
-                ["kineograph", "demo", "--minutes", f"{minutes:g}", "--seed", str(seed)]
-            ),
+            command=shlex.join(command),
             version=version(),
             training_seconds=trained.seconds,
             times=times,
@@ -302,6 +303,13 @@ def demo(
     )
     write_atomically(folder / "report.html", page.encode())
     return DemoResult(trained, evaluation, folder / "report.html", times, baseline)
+
+
+def _remove_run(folder: Path) -> None:
+    """Make room for a run, but never at the cost of something that is none."""
+    if any(folder.iterdir()) and not (folder / "config.toml").is_file():
+        raise RequestError(f"{folder} is not a run folder.", "Choose another place.")
+    shutil.rmtree(folder)
 
 
 def recorded_baseline() -> Baseline | None:

@@ -62,7 +62,8 @@ def _read(command: Command, name: str, words: Sequence[str]) -> Any:
         hints[parameter.name] = Annotated[hint, shown]
     call.__annotations__ = {p.name: hints[p.name] for p in parameters}
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    tyro._experimental_options["ansi_codes"] = False  # what it says is reworded
+    options = tyro._experimental_options
+    options["ansi_codes"] = options["utf8_boxes"] = False  # what it says is reworded
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(call, args=words, prog=f"kineograph {name}", config=config)
 
@@ -130,10 +131,9 @@ def _check_option(key: str, options: set[str], settings: bool) -> None:
 
 
 def _reworded(said: str) -> tuple[str, str]:
-    """What tyro says in a box => a sentence, and a hint."""
-    lines = [line.strip("│ ") for line in said.splitlines()]
-    first = "\n".join(line for line in lines if not line.startswith("╭")).split("──")[0]
-    sentence = " ".join(first.split()) or "These words do not fit together."
+    """What tyro says (a title, a rule, what is wrong, a rule, ...) => a sentence, and a hint."""
+    parts = [" ".join(part.split()) for part in re.split(r"^ *-{5,} *$", said, flags=re.MULTILINE)]
+    sentence = parts[1] if len(parts) > 1 else " ".join(parts)
     for pattern, better in _REWORDED.items():
         sentence = re.sub(f"^{pattern}$", better, sentence)
     loose = sentence.startswith("Nothing more")

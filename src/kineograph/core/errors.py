@@ -28,9 +28,15 @@ class RequestError(KineographError):
 
 
 class MachineError(KineographError):
-    """The machine failed: a full disk, missing memory."""
+    """The machine failed: missing memory, a broken disk."""
 
     exit_code = 3
+
+
+class DiskFullError(MachineError):
+    """No room for what was asked. Whoever asked can mend that, so it counts as a bad request."""
+
+    exit_code = 2
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

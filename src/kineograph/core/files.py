@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from kineograph.core.errors import KineographError, MachineError, RequestError
+from kineograph.core.errors import DiskFullError, KineographError, MachineError, RequestError
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the name of everything begins that is not finished."""
@@ -69,12 +69,12 @@ def _blamed(error: OSError, path: Path) -> Path:
 def _translated(number: int, path: Path, says: str | None) -> KineographError:
     elsewhere = "Choose another place."
     if number in _FULL:
-        return MachineError(
+        return DiskFullError(
             f"The disk is full: {path} could not be written.",
             "Free some space or choose another disk, then run the same command again.",
         )
     if number == errno.EFBIG:
-        return MachineError(
+        return DiskFullError(
             f"{path} grew beyond the largest file allowed here.",
             "Raise the limit (`ulimit -f`) or choose another disk.",
         )

@@ -47,7 +47,7 @@ class Phase:
 
     ``losses`` gives "total", which is minimised, and whatever else is worth logging. In every step
     between ``start`` and ``stop`` of the progress the model's phases run in their order; one that
-    stands there several times runs as often.
+    stands there several times runs as often. The learning rate's schedule spans that stretch.
     """
 
     name: str

@@ -53,7 +53,7 @@ class Config:
     """Random numbers that a clip grows from."""
     text_features: int = 64
     """Numbers that describe a caption."""
-    penalty: float = 0.2
+    penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
     frames_a_step: int = 320
     """Frames that the autoencoder learns from in a step; all others are only read."""

@@ -170,7 +170,8 @@ class Trainer:
 
     def _optimise(self, phase: Phase, batch: TensorBatch) -> dict[str, Tensor]:
         optimizer = self.optimizers[phase.name]
-        rate = schedules.learning_rate(batch.progress, self.config.warmup, self.config.cooldown)
+        done = (batch.progress - phase.start) / (phase.stop - phase.start)
+        rate = schedules.learning_rate(done, self.config.warmup, self.config.cooldown)
         for group in optimizer.param_groups:
             group["lr"] = self.config.learning_rate * phase.learning_rate * rate
         self.model.requires_grad_(False)

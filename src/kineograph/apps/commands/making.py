@@ -40,6 +40,8 @@ def demo(
 
     folder = out or _free(RUNS / "demo")
     check_free(folder, force)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "config.toml").is_file():
+        raise RequestError(f"{folder} is no run.", "--force replaces runs only. Choose another.")
     from kineograph import api
     from kineograph.training.loop import Hooks
 
@@ -238,8 +240,9 @@ def generate(
     told = [{**common, "clip": str(index)} for index in range(len(clips))]
     files = export(clips, out, scale=scale, force=force, metadata=told)
     verdicts = [verify_clip(clip, prompt) for clip in clips]
-    each = len(files) == len(clips)
-    names = [str(f) for f in files] if each else [f"clip {i}" for i in range(len(clips))]
+    names = [str(f) for f in files]
+    if len(files) != len(clips):  # all of them are in one
+        names = [f"clip {index}" for index in range(len(clips))]
     data = common | {
         "seed": seed,
         "files": files,
@@ -248,12 +251,10 @@ def generate(
 
     def show() -> None:
         terminal.show_verdicts(names, verdicts)
-        if not each:
-            print(f"wrote {files[0]}")
-        judged = [v for v in verdicts if v.verdict != "cannot judge"]
-        tally = f"{sum(map(bool, judged))} of {len(judged)} do what the prompt says, " * bool(
-            judged
-        )
-        print(f"{tally}seed {seed}")
+        judged = [verdict for verdict in verdicts if verdict.verdict != "cannot judge"]
+        if judged:
+            print(f"{sum(map(bool, judged))} of {len(judged)} do what the prompt says.")
+        what = files[0] if len(files) == 1 else f"{len(files)} videos"
+        print(f"Wrote {what}, with seed {seed}.")
 
     return Answer(data, show)

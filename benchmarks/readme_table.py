@@ -1,0 +1,81 @@
+"""Write the README's table of results from the benchmarks' files, or check that it is theirs.
+
+python benchmarks/readme_table.py            # write
+python benchmarks/readme_table.py --check    # exit 1 if the README says anything else
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
+
+
+def results(name: str) -> dict[str, Any]:
+    """The figures of one benchmark."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def share(value: float, interval: list[float]) -> str:
+    """0.951, [0.93, 0.97] => "95.1 % (93.0–97.0)"."""
+    return f"{value:.1%} ({interval[0] * 100:.1f}–{interval[1] * 100:.1f})".replace("%", " %")
+
+
+def table() -> str:
+    """What stands between the README's two marks."""
+    race, judge = results("time_to_accuracy"), results("judge")
+    ours, theirs = (race["models"][name] for name in ("gan", "tutorial_gan"))
+    rows = [
+        [
+            "the 18 training prompts",
+            *(share(m["training_prompts"], m["training_prompts_interval"]) for m in (ours, theirs)),
+        ]
+    ]
+    for prompt in race["unseen_prompts"]:
+        shares = (share(m["prompts"][prompt], m["intervals"][prompt]) for m in (ours, theirs))
+        rows.append([f'"{prompt}", never seen', *shares])
+    accepted = {k: v["accepted"] / v["of"] for k, v in judge["accepted"]["all"].items()}
+    wrong = max(share for version, share in accepted.items() if version != "true")
+    lines = [
+        "| verified accuracy (95 % interval) | Kineograph's GAN | the tutorial's model |",
+        "|---|---|---|",
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Both trained for {race['seconds'] / 60:g} minutes in one run of "
+            "`benchmarks/time_to_accuracy.py`, seed "
+            f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
+            f"{race['machine']}, without a GPU ({race['date']}).",
+            f"The judge accepts {accepted['true']:.2%} of true clips and at most "
+            f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`).".replace("%", " %"),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write, or check."""
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    filled = re.sub(pattern, lambda _: BEGIN + table() + END, text, flags=re.S)
+    if "--check" in sys.argv:
+        if filled != text:
+            print("README.md does not show the recorded results: run benchmarks/readme_table.py")
+        return int(filled != text)
+    path.write_text(filled, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The README tells the truth: its commands run, its numbers come from the benchmarks' files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README, flags=re.S)
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for language, block in BLOCKS
+    if language == "bash"
+    for line in block.splitlines()
+    if line.strip()
+]
+TOY = "--training.steps 4 --training.batch-size 8 --training.evaluate-every 0"
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [c.split()[1] for c in COMMANDS if c.startswith("make ")]
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.M), target
+
+
+def test_every_link_leads_somewhere() -> None:
+    for place in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in place:
+            assert (ROOT / place).exists(), place
+
+
+def test_the_results_are_those_of_the_recorded_benchmark() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "readme_table.py"), "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_every_command_runs_in_the_order_of_the_page(tmp_path: Path) -> None:
+    """Trainings are cut to a few steps: what is tested is that the commands are what they were."""
+    kineograph = [c for c in COMMANDS if c.startswith("kineograph ")]
+    assert len(kineograph) >= 8
+    run = Path(sys.executable).parent / "kineograph"
+    demo = f"{run} train tutorial --out runs/demo {TOY}"
+    for command in [demo, *kineograph]:
+        words = shlex.split(command.replace("kineograph", str(run), 1) if command != demo else demo)
+        if words[1] == "train" and command != demo:
+            words += shlex.split(TOY)
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        # A model of four steps does not follow its prompts: "no" is an answer, an error is none.
+        allowed = (0, 1) if words[1] == "verify" else (0,)
+        assert done.returncode in allowed, f"{command}\n{done.stdout}\n{done.stderr}"
+    python = "\n".join(block for language, block in BLOCKS if language == "python")
+    subprocess.run([sys.executable, "-c", python], cwd=tmp_path, check=True, env=dict(os.environ))
