@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def train(
     """
     folder = Path(out)
     if resume:
-        recipe = _resumed(recipe, folder)
+        _check_resumable(recipe, folder)
     else:
         check_free(folder)
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
@@ -184,14 +184,21 @@ def train(
     )
 
 
-def _resumed(recipe: Recipe, folder: Path) -> Recipe:
-    """The run's own settings; only how long it trains may be changed by a resume."""
+RESUMABLE = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
+"""Settings of a training that a resume may change; any other would make it another run."""
+
+
+def _check_resumable(recipe: Recipe, folder: Path) -> None:
     if not (folder / "config.toml").is_file():
         raise RequestError(f"{folder} is no run folder.", "Train without --resume.")
     kept = build(config.read_toml(folder / "config.toml"))
-    lengths = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
-    asked = {name: getattr(recipe.training, name) for name in lengths}
-    return replace(kept, training=replace(kept.training, **asked))
+    same = replace(recipe.training, **{name: getattr(kept.training, name) for name in RESUMABLE})
+    if replace(recipe, name=kept.name, training=same) != kept:
+        raise RequestError(
+            f"{folder} was begun with other settings.",
+            f"Resume with its own, {folder}/config.toml; only training.{', '.join(RESUMABLE)} "
+            "may change.",
+        )
 
 
 def _open_run(folder: Path, recipe: Recipe) -> None:
@@ -231,21 +238,26 @@ class DemoResult:
     """What the demo made."""
 
     training: TrainResult
-    evaluation: Evaluation
-    report: Path
     times: dict[str, float]
     """Part of the work => seconds."""
-    baseline: Baseline | None
+    evaluation: Evaluation | None = None
+    """None, like what follows, where the training was interrupted."""
+    report: Path | None = None
+    baseline: Baseline | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for machines."""
-        seen = self.evaluation.total(seen=True)
-        return {
-            "report": str(self.report),
+        told: dict[str, Any] = {
             "model": str(self.training.folder / "model"),
             "ended": self.training.ended,
             "steps": self.training.steps,
             "times": self.times,
+        }
+        if self.evaluation is None:
+            return told | {"resume": self.training.resume_command}
+        seen = self.evaluation.total(seen=True)
+        return told | {
+            "report": str(self.report),
             "training_prompts": {"share": seen.share, "interval": list(seen.interval)},
             "evaluation": self.evaluation.as_json(),
             "baseline": self.baseline and asdict(self.baseline),
@@ -260,25 +272,31 @@ def demo(
     out: str | Path,
     force: bool = False,
     hooks: Hooks | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> DemoResult:
     """The whole path: train the recipe "tutorial" here, generate, verify, report.
 
-    ``out`` becomes a run folder with ``report.html`` in it. Training is limited by ``minutes``;
-    generating and judging come after it.
+    ``out`` becomes a run folder with ``report.html`` in it; ``force`` replaces a run that is there.
+    Training is limited by ``minutes``; generating and judging come after it, unless it was
+    interrupted. ``say`` is told what is done after the training.
     """
     folder = Path(out)
+    limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
+    recipe = resolve("tutorial", {"seed": seed, "training": limits})
     check_free(folder, force)
     if folder.exists():
         _remove_run(folder)
-    limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
-    recipe = resolve("tutorial", {"seed": seed, "training": limits})
     clock = time.monotonic()
     trained = train(recipe, folder, hooks=hooks)
     times = {"training": time.monotonic() - clock}
+    if trained.ended == "interrupted":
+        return DemoResult(trained, times)
     clock = time.monotonic()
+    say("Generating and judging ...")
     evaluation = evaluate(folder)
     times["generating and judging"] = time.monotonic() - clock
     clock = time.monotonic()
+    say("Measuring the judge's own error, writing the report ...")
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     error = own_error(source, clips_per_caption=OWN_ERROR_CLIPS, seed=EVALUATION_SEED)
     times["judging the judge"] = time.monotonic() - clock
@@ -302,7 +320,7 @@ def demo(
         )
     )
     write_atomically(folder / "report.html", page.encode())
-    return DemoResult(trained, evaluation, folder / "report.html", times, baseline)
+    return DemoResult(trained, times, evaluation, folder / "report.html", baseline)
 
 
 def _remove_run(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each family learns: it overfits a few clips, which a broken objective or a cut gradient cannot."""
+"""Each family learns: it overfits a few clips, as no broken objective or cut gradient can."""
 
 from __future__ import annotations
 

@@ -128,18 +128,15 @@ def show_verdicts(names: Sequence[str], verdicts: Sequence[Verdict]) -> None:
 
 
 class TrainingProgress:
-    """Shows each `Status` on stderr: alive on a terminal, else in a line every few seconds.
-
-    ``afterwards`` is said when the training has come to its end, for what else is done then.
-    """
+    """Shows each `Status` on stderr: alive on a terminal, else in a line every few seconds."""
 
     EVERY = 5.0  # seconds between plain lines
 
-    def __init__(self, afterwards: str = "") -> None:
+    def __init__(self) -> None:
         from rich.console import Console
 
         self.console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
-        self.afterwards = afterwards
+        self.afterwards = ""
         self.status: Status | None = None
         self.rate = 0.0
         self._live: Live | None = None
@@ -170,9 +167,13 @@ class TrainingProgress:
         due = first or status.accuracy != self._accuracy or status.progress >= 1
         if not self._live and (due or time.monotonic() - self._said >= self.EVERY):
             self._say_line()
-            if self.afterwards and status.progress >= 1:
-                say(self.afterwards)
         self._accuracy = status.accuracy
+
+    def say(self, afterwards: str) -> None:
+        """Tell what is done now that the training is over."""
+        self.afterwards = afterwards
+        if not self._live:
+            say(afterwards)
 
     def _smooth(self, rate: float) -> float:
         return 0.95 * self.rate + 0.05 * rate  # a step varies too much to be read
@@ -197,8 +198,7 @@ class TrainingProgress:
         bar.append(f" {status.progress:.0%}", style="none")
         lines = [self._pace(status), self._accuracy_line(status, weakest=True)]
         texts = [Text(line) for line in lines if line]
-        last = self.afterwards if status.progress >= 1 and self.afterwards else self._losses(status)
-        return Group(bar, *texts, Text(last, style="dim"))
+        return Group(bar, *texts, Text(self.afterwards or self._losses(status), style="dim"))
 
     def _pace(self, status: Status) -> str:
         return (

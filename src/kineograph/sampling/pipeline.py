@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,10 @@ class Pipeline:
         """
         if count < 1:
             raise RequestError(f"{count} clips were asked for.", "Ask for at least one.")
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise RequestError(f"{num_inference_steps} steps were asked for.", "Ask for 1 or more.")
+        if not math.isfinite(guidance_scale):
+            raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
         return self.batch(
             [check_prompt(prompt)] * count, range(count), seed, num_inference_steps, guidance_scale
         )

@@ -14,6 +14,7 @@ from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
 from kineograph.evaluation.accuracy import Evaluation, judged
+from kineograph.evaluation.report import Baseline
 from kineograph.recipes import Recipe
 from kineograph.training.loop import Hooks, Status
 
@@ -266,6 +267,7 @@ def demos(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             training=training,
             evaluation=evaluation,
             report=out / "report.html",
+            baseline=Baseline(0.01, {"circle moving up": 0.0}, "2026-11-22", "2 cores"),
             as_json=lambda: {"report": "r"},
         )
 
@@ -279,6 +281,7 @@ def test_the_demo_ends_with_the_next_command(demos: Sequence[Any], call: Any) ->
     told = {"minutes": 0.5, "stop_at": None, "seed": 4, "force": False}
     assert demos[0] == {"out": Path("runs/demo"), **told}
     assert "circle moving left" in done.out
+    assert "The tutorial's own model reached 1% on the training prompts, 0%" in done.out
     assert "runs/demo/report.html" in done.out
     assert done.out.splitlines()[-1] == (
         "kineograph generate 'circle moving up-right' --model runs/demo --count 8 --out clips/"
@@ -288,13 +291,13 @@ def test_the_demo_ends_with_the_next_command(demos: Sequence[Any], call: Any) ->
     assert demos[1]["out"] == Path("runs/demo-2")
 
 
-def test_the_demo_replaces_only_what_it_may(demos: Sequence[Any], call: Any) -> None:
+def test_the_demo_replaces_only_what_it_may(call: Any) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.txt").touch()
     assert call("demo", "--out", "mine").code == 2
     done = call("demo", "--out", "mine", "--force")
     assert done.code == 2
-    assert "mine is no run." in done.err
-    assert not demos
-    Path("mine/config.toml").touch()
-    assert call("demo", "--out", "mine", "--force").code == 0
+    assert "mine is not a run folder" in done.err
+    assert Path("mine/thesis.txt").exists()
+    assert call("demo", "--out", "mine", "--force", "--minutes", "nan").code == 2
+    assert Path("mine/thesis.txt").exists()

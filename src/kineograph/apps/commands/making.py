@@ -16,12 +16,13 @@ from kineograph.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kineograph.api import DemoResult, TrainResult
+    from kineograph.evaluation.report import Baseline
     from kineograph.recipes import Recipe
 
 
 def demo(
     *,
-    minutes: float = 6.0,
+    minutes: float = 5.0,
     stop_at: float | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -40,12 +41,10 @@ def demo(
 
     folder = out or _free(RUNS / "demo")
     check_free(folder, force)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "config.toml").is_file():
-        raise RequestError(f"{folder} is no run.", "--force replaces runs only. Choose another.")
     from kineograph import api
     from kineograph.training.loop import Hooks
 
-    with terminal.TrainingProgress("Generating, judging, writing the report ...") as progress:
+    with terminal.TrainingProgress() as progress:
         result = api.demo(
             minutes=minutes,
             stop_at=stop_at,
@@ -53,19 +52,31 @@ def demo(
             out=folder,
             force=force,
             hooks=Hooks(progress=progress),
+            say=progress.say,
         )
     return Answer(result.as_json(), lambda: _show_demo(result))
 
 
 def _show_demo(result: DemoResult) -> None:
-    print(result.evaluation.format() + "\n")
     training = result.training
     after = f"{training.steps:,} steps in {terminal.duration(training.seconds)}"
+    if result.evaluation is None:
+        print(f"Interrupted after {after}. Go on with:\n{training.resume_command}")
+        return
+    print(result.evaluation.format() + "\n")
+    if result.baseline:
+        print(_beside(result.baseline) + "\n")
     print(f"Trained for {after}. The report, with playing clips: {result.report}")
-    if training.ended == "interrupted":
-        print(f"The training was interrupted. Go on with:\n{training.resume_command}")
-    else:
-        print(f"Try next:\n{_try_next('circle moving up-right', training.folder)}")
+    print(f"Try next:\n{_try_next('circle moving up-right', training.folder)}")
+
+
+def _beside(baseline: Baseline) -> str:
+    """What the tutorial's own model reached, in a line."""
+    shares = {"the training prompts": baseline.training, **baseline.prompts}
+    told = ", ".join(
+        f"{share:.0%} on {what}" for what, share in shares.items() if share is not None
+    )
+    return f"{baseline.name} reached {told} (recorded {baseline.date}, {baseline.machine})."
 
 
 def train(
