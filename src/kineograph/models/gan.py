@@ -37,6 +37,7 @@ PATCH = 8  # the picture is read and drawn in cells of so many pixels
 _OCTAVES = 2
 _CODE_NOISE = 0.05  # what the decoder learns to overlook
 _PROBE = 0.1  # σ of the finite-difference penalty
+_MISMATCH = 0.2  # μ, weight of real clips under another's caption
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Config:
     """Random numbers that a clip grows from."""
     text_features: int = 64
     """Numbers that describe a caption."""
-    penalty: float = 0.1
+    penalty: float = 0.05
     """Weight of the gradient penalty at the start; it falls to a tenth."""
     frames_a_step: int = 320
     """Frames that the autoencoder learns from in a step; all others are only read."""
@@ -208,7 +209,7 @@ class Model(VideoModel):
         return {"total": pyramid_loss(drawn - x)}
 
     def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """E softplus(D(G(z), c) − D(x, c)) + ½ E softplus(D(x, c*) − D(x, c)) + λ (R₁ + R₂).
+        """E softplus(D(G(z), c) − D(x, c)) + μ E softplus(D(x, c*) − D(x, c)) + λ (R₁ + R₂).
 
         c* is another clip's caption (Reed et al. 2016, §4.1); a pair that happens to have the same
         one teaches nothing and is left out. R₁ and R₂ are the squared gradient norms on real and
@@ -230,7 +231,7 @@ class Model(VideoModel):
         slope = (on_real - near_real).square().mean() + (on_fake - near_fake).square().mean()
         weight = self.config.penalty * max(0.1, 1 - 1.3 * batch.progress)
         return {
-            "total": duel + 0.5 * match + weight / _PROBE**2 * slope,
+            "total": duel + _MISMATCH * match + weight / _PROBE**2 * slope,
             "duel": duel,
             "match": match,
             "gap": (on_real - on_fake).mean(),

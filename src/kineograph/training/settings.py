@@ -36,5 +36,5 @@ class TrainingConfig:
     """Steps between checkpoints; 0 writes one at the end only."""
     keep_checkpoints: int = 3
     """Checkpoints kept, the newest ones."""
-    evaluate_every: int = 250
+    evaluate_every: int = 100
     """Steps between live verifications of a few clips a caption, with a sheet; 0 never."""
