@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from kineograph import api
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video, video_bytes
@@ -92,21 +89,6 @@ def clips_per_second() -> float:
     return len(batch.captions) / (time.process_time() - start)
 
 
-def machine() -> dict[str, str | int | None]:
-    """What it ran on, and which code."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "commit": commit.stdout.strip() or None,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
 def percent(trial: OwnError, version: str) -> str:
     """Accepted of tried, with the 95 % interval."""
     share = trial.total(version)
@@ -152,7 +134,7 @@ def main() -> None:
         "conditions": conditions,
         "verify_clips_per_second_and_core": round(speed, 1),
         "seconds": round(time.perf_counter() - began, 1),
-        "machine": machine(),
+        "environment": api.environment(),
     }
     arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(f"Written: {arguments.out}")

@@ -162,3 +162,27 @@ def test_a_model_folder_that_is_not_whole_is_refused(
         seal(folder)
     with pytest.raises(RequestError):
         api.load(folder)
+
+
+@pytest.mark.slow
+def test_the_demo_ends_in_a_report_of_every_prompt(tmp_path: Path) -> None:
+    stages: list[str] = []
+    result = api.demo(minutes=0.05, out=tmp_path / "demo", say=stages.append)
+    assert result.report is not None
+    page = result.report.read_text(encoding="utf-8")
+    for prompt in (*CAPTIONS, *UNSEEN_PROMPTS):
+        assert prompt in page
+    assert len(stages) == 2
+    told = result.as_json()
+    assert json.loads(json.dumps(told))["ended"] == "finished"
+    assert set(result.times) == {"training", "generating and judging", "judging the judge"}
+    with pytest.raises(RequestError, match="exists already"):
+        api.demo(minutes=0.05, out=tmp_path / "demo")
+
+
+def test_the_recorded_baseline_is_read_as_it_was_written() -> None:
+    baseline = api.recorded_baseline()
+    assert baseline is not None
+    assert baseline.training is not None
+    assert 0 <= baseline.training <= 1
+    assert set(baseline.prompts) == set(UNSEEN_PROMPTS)

@@ -386,7 +386,7 @@ A text-to-video model of the family `{recipe.family}`, trained from scratch by K
 in {info["seconds"]:.0f} s.
 
 ```
-kineograph generate "{info["captions"][0]}" --model {"THIS_FOLDER"}
+kineograph generate "{info["captions"][0]}" --model PATH/OF/THIS/FOLDER
 ```
 
 ## Captions it was trained on

@@ -6,20 +6,18 @@ import io
 import re
 from html.parser import HTMLParser
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
 from kineograph.evaluation import report
 from kineograph.evaluation.accuracy import Evaluation, PromptScore
 from kineograph.evaluation.corruptions import OwnError, Share
-from kineograph.evaluation.report import Baseline, ReportData, read_metrics, render
+from kineograph.evaluation.report import Baseline, ReportData, render
 from kineograph.evaluation.verifier import Verdict
 
 YES = Verdict("yes")
@@ -279,17 +277,3 @@ def test_fast_clips_are_played_as_fast_as_browsers_can(clips: list[Clip]) -> Non
 
 def test_nothing_evaluated_is_no_error() -> None:
     assert Outline(render(ReportData(Evaluation([]), "c", "1"))).all("h1")
-
-
-# ---- metrics -----------------------------------------------------------------------------------
-
-
-def test_metrics_are_read_up_to_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "a": NaN}\n\n[1]\n{"step": 2}\n{"step": 3, "los')
-    assert [row["step"] for row in read_metrics(path)] == [1, 2]
-
-
-def test_missing_metrics_are_a_request_error(tmp_path: Path) -> None:
-    with pytest.raises(RequestError):
-        read_metrics(tmp_path / "metrics.jsonl")

@@ -7,22 +7,18 @@ security policy of its own. Its words are in ``report.html``, its look is in ``r
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from importlib import resources
-from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from kineograph.core.files import translate_os_errors
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation.accuracy import (
@@ -83,21 +79,6 @@ class ReportData:
     date: str = ""
     notes: Sequence[str] = ()
     """Sentences that a reader should know, shown below the headline numbers."""
-
-
-def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; a line that a crash tore is left out.
-
-    Raises RequestError where the file is missing or cannot be read.
-    """
-    path = Path(path)
-    with translate_os_errors(path):
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    rows = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def render(data: ReportData) -> str:

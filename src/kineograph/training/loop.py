@@ -98,30 +98,28 @@ class Trainer:
         """Train to the end, the time limit, the wanted accuracy or Ctrl-C; then save."""
         self.started = time.monotonic()
         log = MetricsLog(self.folder / "metrics.jsonl", self.step)
-        ended: Ended = "finished"
-        saved = -1
+        ended = self._ended()
         try:
             with self._interruptible():
-                while self.progress < 1:
+                while ended is None:
                     row = self._train_one_step()
                     if self._due(self.config.evaluate_every):
                         self.accuracy = self.hooks.check(self.ema.model, self.step)
                         row |= {"accuracy": self.mean_accuracy, "accuracies": self.accuracy}
                     log.write(row)
-                    if self._due(self.config.checkpoint_every):
+                    ended = self._ended()
+                    if ended or self._due(self.config.checkpoint_every):
                         self.save()
-                        saved = self.step
-                    if self._stopping:
-                        ended = "interrupted"
-                        break
-                    if self._good_enough():
-                        ended = "stop_at"
-                        break
-                if saved != self.step:
-                    self.save()
         finally:
             log.close()
         return ended
+
+    def _ended(self) -> Ended | None:
+        if self._stopping:
+            return "interrupted"
+        if self._good_enough():
+            return "stop_at"
+        return "finished" if self.progress >= 1 else None
 
     @property
     def elapsed(self) -> float:
@@ -208,9 +206,8 @@ class Trainer:
         return every > 0 and self.step % every == 0
 
     def _good_enough(self) -> bool:
-        fresh = self._due(self.config.evaluate_every)
         wanted, reached = self.config.stop_at, self.mean_accuracy
-        return fresh and wanted is not None and reached is not None and reached >= wanted
+        return wanted is not None and reached is not None and reached >= wanted
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

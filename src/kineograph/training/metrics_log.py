@@ -10,15 +10,17 @@ from kineograph.core.files import translate_os_errors, write_atomically
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics file; a line that a kill cut short is left out."""
+    """The rows of a metrics file, none where there is no file; a line cut short is left out."""
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if isinstance(row, dict) and "step" in row:
+            rows.append(row)
     return rows
 
 
