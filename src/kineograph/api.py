@@ -223,7 +223,7 @@ class _Checker:
         prompts = [caption for caption in self.captions for _ in range(CHECK_CLIPS)]
         clips = pipeline.batch(prompts, range(len(prompts)), _CHECK_SEED)
         model.train(training)
-        sheet = animation_bytes(wall(clips[::CHECK_CLIPS]), "webp", scale=2)
+        sheet = animation_bytes(wall(clips[::CHECK_CLIPS]), "webp")
         write_atomically(self.folder / "samples" / f"step-{step:06d}.webp", sheet)
         found: dict[str, list[bool]] = {}
         for clip in clips:

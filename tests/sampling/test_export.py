@@ -14,7 +14,7 @@ from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
 from kineograph.sampling import export as module
-from kineograph.sampling.export import export, plan, sheet_png
+from kineograph.sampling.export import export, plan, sheet_png, wall
 
 SOURCE = Source(Config())
 CLIPS = [SOURCE.clip(index, 0) for index in range(3)]
@@ -250,3 +250,14 @@ def test_clips_of_several_sizes_share_a_sheet(tmp_path: Path) -> None:
 def test_a_sheet_without_size_is_refused(scale: int, columns: int | None) -> None:
     with pytest.raises(RequestError):
         sheet_png(CLIPS, scale=scale, columns=columns)
+
+
+def test_a_wall_plays_clips_side_by_side_over_their_captions() -> None:
+    clips = [Source(Config()).clip(index, 0) for index in range(5)]
+    both = wall(clips, scale=2, columns=3)
+    assert both.frames.shape[0] == 10
+    assert all(clip.caption in both.caption for clip in clips)
+    second = both.frames[:, :128, 130:258]
+    assert np.array_equal(second[:, ::2, ::2], clips[1].frames)
+    below = both.frames[0, 128:150, :128]
+    assert below.min() < 120  # ink: the caption

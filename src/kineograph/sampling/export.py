@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,17 +200,24 @@ def sheet_png(
     return out.getvalue()
 
 
-def wall(clips: Sequence[Clip], columns: int | None = None) -> Clip:
-    """Clips of one size, playing side by side => one clip; ``columns`` None is about square."""
-    columns = columns or max(1, round(len(clips) ** 0.5))
+def wall(clips: Sequence[Clip], *, scale: int = 3, columns: int | None = None) -> Clip:
+    """Clips of one size, playing side by side over their captions => one clip.
+
+    ``scale`` makes each pixel a square of so many; ``columns`` None is about half as wide again
+    as high.
+    """
+    columns = columns or math.ceil((1.5 * len(clips)) ** 0.5)
     rows = -(-len(clips) // columns)
     num_frames, height, width = clips[0].frames.shape[:3]
-    high, wide = height + _GAP, width + _GAP
-    frames = np.empty((num_frames, rows * high - _GAP, columns * wide - _GAP, 3), np.uint8)
-    frames[:] = _PAPER
-    for index, clip in enumerate(clips):
-        y, x = index // columns * high, index % columns * wide
-        frames[:, y : y + height, x : x + width] = clip.frames
+    high, wide = height * scale + _LINE, width * scale + _GAP
+    ground = Image.new("RGB", (columns * wide - _GAP, rows * high), _PAPER)
+    places = [(index % columns * wide, index // columns * high) for index in range(len(clips))]
+    for (x, y), clip in zip(places, clips, strict=True):
+        _print(ground, (x + _GAP, y + height * scale + _GAP), clip.caption, width * scale, size=10)
+    frames = np.repeat(np.asarray(ground)[None], num_frames, axis=0)
+    for (x, y), clip in zip(places, clips, strict=True):
+        for frame, picture in zip(frames, clip.frames, strict=True):
+            frame[y : y + height * scale, x : x + width * scale] = enlarged(picture, scale)
     caption = "; ".join(dict.fromkeys(clip.caption for clip in clips))
     return Clip(frames, caption, fps=clips[0].fps)
 
@@ -221,9 +229,11 @@ def _some_of(frames: np.ndarray) -> np.ndarray:
     return np.asarray(frames[shown.astype(int)])
 
 
-def _print(sheet: Image.Image, place: tuple[int, int], text: str, width: int) -> None:
+def _print(
+    sheet: Image.Image, place: tuple[int, int], text: str, width: int, size: int = 14
+) -> None:
     """One line of text, cut to ``width`` pixels."""
-    font = ImageFont.load_default(14)
+    font = ImageFont.load_default(size)
     text = " ".join(text.encode("utf-8", "replace").decode().split())
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
