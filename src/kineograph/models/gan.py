@@ -12,8 +12,8 @@ Three networks learn together, on three objectives:
   ones.
 
 To duel over codes instead of pixels keeps what a GAN is good at, movement and variety, and leaves
-what it is bad at, clean pixels, to a plain regression. It also makes a step of the duel some
-hundred times cheaper, and small models of motion need many steps more than they need large batches.
+what it is bad at, clean pixels, to a plain regression. It also makes a turn of the duel cheap, and
+small models of motion need many of them.
 
 Sources: relativistic pairing and zero-centred penalties on real and generated samples from R3GAN
 (Huang et al. 2024), matching-aware negatives from Reed et al. 2016, projection conditioning from
@@ -154,6 +154,7 @@ class Model(VideoModel):
                 f"The gan family cannot make clips of {shape}.",
                 f"Height and width must be multiples of {PATCH}, with at least 3 frames.",
             )
+        _check(config)
         self.config, self.shape = config, shape
         self.noise_shape = (config.noise_features,)
         self.encoder = FrameEncoder(shape, config.width // 2, config.code_features)
@@ -257,6 +258,18 @@ class Model(VideoModel):
         noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
         codes: Tensor = self.generator(noise, batch.tokens)
         return codes
+
+
+def _check(config: Config) -> None:
+    for name, value in vars(config).items():
+        least = {"width": 4, "code_features": 2, "penalty": 0}.get(name, 1)
+        if value < least and name != "autoencoder_share":
+            raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more.")
+    if not 0 < config.autoencoder_share <= 1:
+        raise RequestError(
+            f"model.autoencoder_share is {config.autoencoder_share}.",
+            "It is a share of the training, above 0 and up to 1.",
+        )
 
 
 def normalised(codes: Tensor) -> Tensor:

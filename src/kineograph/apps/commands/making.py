@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def demo(
     *,
-    minutes: float = 5.0,
+    minutes: float = 5.5,
     stop_at: float | None = None,
     seed: int = 0,
     out: Path | None = None,
