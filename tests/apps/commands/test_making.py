@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -256,9 +256,10 @@ def test_a_folder_that_is_no_model_is_refused(call: Any) -> None:
 def demos(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
-    def demo(*, out: Path, hooks: Hooks, **told: Any) -> Any:
+    def demo(*, out: Path, hooks: Hooks, say: Callable[[str], None], **told: Any) -> Any:
         asked.append({"out": out, **told})
         hooks.progress(Status(10, 10, 1.0, 6.0, 100.0, 0.0, {}, 0.75, {"circle shrinking": 0.75}))
+        say("Judging ...")
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.toml").touch()
         evaluation = Evaluation([judged("circle moving left", [SOURCE.clip(1, 0)], seen=True)])
@@ -287,6 +288,7 @@ def test_the_demo_ends_with_the_next_command(demos: Sequence[Any], call: Any) ->
         "kineograph generate 'circle moving up-right' --model runs/demo --count 8 --out clips/"
     )
     assert "verified 75%" in done.err
+    assert "Judging ..." in done.err
     assert call("demo", "--json").json == {"report": "r"}
     assert demos[1]["out"] == Path("runs/demo-2")
 
