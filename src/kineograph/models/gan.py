@@ -54,7 +54,7 @@ class Config:
     """Random numbers that a clip grows from."""
     text_features: int = 64
     """Numbers that describe a caption."""
-    penalty: float = 0.05
+    penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
     frames_a_step: int = 320
     """Frames that the autoencoder learns from in a step; all others are only read."""
@@ -136,8 +136,8 @@ class Discriminator(nn.Module):
 
     def forward(self, codes: Tensor, tokens: Tensor) -> Tensor:
         change = codes.diff(dim=1)
-        # Changes are small beside the codes and matter as much: bring them to one scale.
-        seen = torch.cat([codes, 3 * change, 6 * change.diff(dim=1)], dim=1).flatten(1)
+        # Changes are small beside the codes and matter more: a wobble is seen in them alone.
+        seen = torch.cat([codes, 8 * change, 16 * change.diff(dim=1)], dim=1).flatten(1)
         x = F.silu(self.body(self.inp(seen)))
         fits = (x * self.projection(self.text(tokens))).mean(1)
         scores: Tensor = (self.realness(x)[:, 0] + fits).float()
