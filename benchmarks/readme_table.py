@@ -55,7 +55,7 @@ def table() -> str:
             f"Both trained for {race['seconds'] / 60:g} minutes in one run of "
             "`benchmarks/time_to_accuracy.py`, seed "
             f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
-            f"{race['machine']}, without a GPU ({race['date']}).",
+            f"{race['machine']}, without a GPU ({race['date']}, commit {race['commit'][:7]}).",
             f"The judge accepts {accepted['true']:.2%} of true clips and at most "
             f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`).".replace("%", " %"),
             "",

@@ -28,7 +28,7 @@ from kineograph.core.files import check_free, read_json, translate_os_errors, wr
 from kineograph.data.clip import Clip, Source
 from kineograph.data.video_io import animation_bytes, read_video
 from kineograph.evaluation import report, verifier
-from kineograph.evaluation.accuracy import Evaluation
+from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.corruptions import own_error
 from kineograph.evaluation.report import Baseline
@@ -225,12 +225,9 @@ class _Checker:
         model.train(training)
         sheet = animation_bytes(wall(clips[::CHECK_CLIPS]), "webp")
         write_atomically(self.folder / "samples" / f"step-{step:06d}.webp", sheet)
-        found: dict[str, list[bool]] = {}
-        for clip in clips:
-            verdict = verifier.verify_clip(clip)
-            if verdict.verdict != "cannot judge":
-                found.setdefault(clip.caption, []).append(bool(verdict))
-        return {prompt: sum(yes) / len(yes) for prompt, yes in found.items()}
+        firsts = range(0, len(clips), CHECK_CLIPS)
+        scores = [judged(clips[i].caption, clips[i : i + CHECK_CLIPS], seen=True) for i in firsts]
+        return {score.prompt: score.share for score in scores if score.trials}
 
 
 @dataclass(frozen=True)

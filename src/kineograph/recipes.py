@@ -6,7 +6,6 @@ source's settings), ``model`` (``family`` and that family's settings) and ``trai
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,8 +123,3 @@ def _chosen(section: dict[str, Any], key: str, where: str) -> str:
     if key not in section:
         raise RequestError(f"The recipe does not say {where}.{key}.", f"Add --{where}.{key} NAME.")
     return str(section.pop(key))
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """The same recipe from another seed."""
-    return dataclasses.replace(recipe, seed=seed)
