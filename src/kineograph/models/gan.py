@@ -116,11 +116,20 @@ class Generator(nn.Module):
         self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
         self.out = nn.Linear(config.width, num_frames * config.code_features)
+        # The same for every frame: codes lie on a curved surface, and what stands still in a plain
+        # space before it stands still on that surface too.
+        self.frame = nn.Sequential(
+            nn.Linear(config.code_features, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.code_features),
+        )
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         x = self.inp(torch.cat([noise, self.text(tokens)], dim=1))
-        codes: Tensor = self.out(F.silu(self.body(x)))
-        return normalised(codes.view(-1, *self.codes))
+        plan = self.out(F.silu(self.body(x))).view(-1, *self.codes)
+        return normalised(self.frame(plan))
 
 
 class Discriminator(nn.Module):
