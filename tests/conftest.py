@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,20 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _work_elsewhere(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Relative paths, such as a run's default folder, lead out of the repository."""
     monkeypatch.chdir(elsewhere)
+
+
+_BESIDE = Path(__file__).parents[2] / "shared/datasets"
+DATASETS = Path(os.environ.get("KINEOGRAPH_DATASETS", _BESIDE))
+"""Real data that tests may use and the repository does not hold (see CONTRIBUTING)."""
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Callable[[str], Path]:
+    """The folder of a real data set by its name; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (DATASETS / name).is_dir():
+            pytest.skip(f"the real data set {name!r} is not at {DATASETS}")
+        return DATASETS / name
+
+    return find

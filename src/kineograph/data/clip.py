@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +34,11 @@ class Facts:
 
     objects: tuple[ObjectFacts, ...]
     background: RGB
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the caption says, fact by fact: {"shape": "star", "motion": "moving left", ...}.
+
+    Splits and scores go by these; a fact that the caption leaves out is not in it.
+    """
 
 
 @dataclass(frozen=True)
