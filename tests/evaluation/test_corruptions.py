@@ -70,7 +70,8 @@ def test_a_wrong_caption_is_no_other_spelling() -> None:
     description = parse("circle moving diagonally up-left")
     captions = wrong_captions(description)
     assert len(captions) == sum(map(len, MANNERS.values())) - 1
-    assert all(parse(caption).motion != description.motion for caption in captions)
+    asked = description.objects[0].motion
+    assert all(parse(caption).objects[0].motion != asked for caption in captions)
 
 
 def test_right_clips_are_accepted(small_trial: OwnError) -> None:

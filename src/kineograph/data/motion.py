@@ -9,6 +9,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+PACES: dict[str, dict[str, tuple[float, float]]] = {
+    "moving": {"slowly": (9, 12), "": (17, 21), "quickly": (28, 33)},
+    "bouncing": {"slowly": (16, 21), "": (29, 36), "quickly": (48, 60)},
+    "zigzagging": {"slowly": (13, 15), "": (19, 23), "quickly": (29, 33)},
+    "orbiting": {"slowly": (70, 95), "": (140, 180), "quickly": (250, 310)},
+    "spinning": {"slowly": (45, 70), "": (110, 145), "quickly": (210, 250)},
+    "shrinking": {"slowly": (1.4, 1.5), "": (1.9, 2.1), "quickly": (2.8, 3.2)},
+    "expanding": {"slowly": (1.4, 1.5), "": (1.9, 2.1), "quickly": (2.8, 3.2)},
+}
+"""How far a verb goes in a clip, by the word for its speed: (least, most).
+
+Units (64ths of the picture's shorter side) of the path for moving and bouncing and of the advance
+for zigzagging, degrees for orbiting and spinning, the ratio of sizes for shrinking and expanding.
+"""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -53,6 +68,17 @@ def alternate(swing: Floats, phase: Floats, num_frames: int) -> Floats:
     """
     sign = 1.0 - 2.0 * (np.arange(num_frames)[None, :] % 2)
     return 0.5 * swing[:, None] * phase[:, None] * sign
+
+
+def zigzag(swing: Floats, phase: Floats, leg: int, num_frames: int) -> Floats:
+    """One coordinate's offset that swings from side to side in straight legs => (B, T).
+
+    It goes from -swing/2 to swing/2 in ``leg`` frames and back in as many; ``phase`` (B,) is the
+    share of that period, 0 to 1, at which it begins.
+    """
+    frame = np.arange(num_frames)[None, :] / (2 * leg) + phase[:, None]
+    triangle: Floats = np.abs(2 * (frame % 1.0) - 1)
+    return swing[:, None] * (triangle - 0.5)
 
 
 def ramp(first: Floats, last: Floats, num_frames: int) -> Floats:

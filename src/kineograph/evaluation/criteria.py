@@ -7,11 +7,12 @@ clockwise as seen on the screen. No path satisfies two different motions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from kineograph.data.grammar import DIRECTIONS, Motion
+from kineograph.data.grammar import DIRECTIONS, Motion, ObjectDescription
+from kineograph.data.motion import PACES
 from kineograph.evaluation.findings import Findings
 from kineograph.evaluation.geometry import (
     angle_between,
@@ -36,6 +37,11 @@ MAX_TURN_STEP = 150.0
 MAX_DRIFT = 3.0
 MIN_GROWTH = 4 / 3
 
+# spinning, standing still
+MIN_SPIN = 30.0
+MAX_STILL_DRIFT = 2.0
+MAX_STILL_GROWTH = 1.25
+
 # bouncing, zigzagging
 MIN_LEG = 4.0
 MIN_SWING = 3.0
@@ -50,6 +56,10 @@ class Path:
     size: np.ndarray  # (n,)
     cut: np.ndarray  # (n,) bool
     extent: np.ndarray  # (2,)
+    angle: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """(n,) degrees, up to ``period``; NaN where it cannot be seen."""
+    period: float = 0.0
+    """Degrees after which it looks the same; 0: it always does, and cannot be seen to turn."""
 
     @property
     def steps(self) -> np.ndarray:
@@ -89,6 +99,7 @@ def _moving(findings: Findings, path: Path, motion: Motion) -> None:
     angle = angle_between(velocity, wanted)
     findings.note("velocity", velocity)
     findings.note("travel", travel)
+    findings.note("pace", travel)
     findings.note("angle_off", angle)
     findings.note("off_line", [float(np.abs(e).max().round(2)) for e in (ahead, aside)])
     findings.check(
@@ -116,6 +127,14 @@ def _moving(findings: Findings, path: Path, motion: Motion) -> None:
 
 
 def _rotating(findings: Findings, path: Path, motion: Motion) -> None:
+    """The tutorial's word: an orbit, or, of what can be seen to turn, a spin."""
+    attempts = [Findings({}) for _ in range(2 if path.period else 1)]
+    for attempt, reading in zip(attempts, (_orbiting, _spinning), strict=False):
+        reading(attempt, path, motion)
+    findings.absorb(min(attempts, key=lambda a: len(a.reasons)))
+
+
+def _orbiting(findings: Findings, path: Path, motion: Motion) -> None:
     sense = 1 if motion.manner == "clockwise" else -1
     straight, said = _straight(path.centre)
     findings.check(not straight, f"It moves straight: {said}.")
@@ -125,8 +144,7 @@ def _rotating(findings: Findings, path: Path, motion: Motion) -> None:
         _orbit(attempt, path, pivot, sense)
         attempts.append(attempt)
     best = min(attempts, key=lambda a: len(a.reasons))
-    findings.measured.update(best.measured)
-    findings.reasons.extend(best.reasons)
+    findings.absorb(best)
 
 
 def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> None:
@@ -139,6 +157,7 @@ def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> Non
     findings.note("pivot", pivot)
     findings.note("radius", radius)
     findings.note("turn", sense * total)
+    findings.note("pace", total)
     findings.check(
         MIN_RADIUS <= radius <= MAX_RADIUS,
         f"Its orbit has a radius of {radius:.1f} pixels; {MIN_RADIUS:.0f} to {MAX_RADIUS:.0f} "
@@ -171,6 +190,65 @@ def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> Non
     )
 
 
+# ---- spinning, standing still ---------------------------------------------------------------
+
+
+def _spins(path: Path) -> np.ndarray:
+    """Degrees clockwise from each frame to the next in which the object is seen whole."""
+    angle = path.angle[np.isfinite(path.angle)]
+    half = path.period / 2
+    steps: np.ndarray = (np.diff(angle) + half) % path.period - half
+    return steps
+
+
+def _spinning(findings: Findings, path: Path, motion: Motion) -> None:
+    if np.isfinite(path.angle).sum() < 4:
+        findings.check(False, "It cannot be seen to spin: it is round, or cut by the edge.")
+        return
+    drift = float(np.ptp(path.centre, axis=0).max())
+    findings.note("drift", drift)
+    findings.check(
+        drift <= MAX_DRIFT, f"It drifts by {drift:.1f} pixels; the limit is {MAX_DRIFT}."
+    )
+    steps = _spins(path) * (1 if motion.manner == "clockwise" else -1)
+    total, mean = float(steps.sum()), float(steps.mean())
+    findings.note("spin", total)
+    findings.note("pace", total)
+    findings.check(
+        total >= MIN_SPIN,
+        f"It spins {total:.0f}° in the asked sense; at least {MIN_SPIN:.0f}° needed.",
+    )
+    slack = np.degrees(1.0 / max(float(np.median(path.size)) / 2, 1.0))  # of a pixel at its rim
+    findings.check(
+        steps.min() >= min(0.3 * mean, mean - slack),
+        f"It halts or turns back: a step of {steps.min():.0f}° where {mean:.0f}° is the mean.",
+    )
+    limit = max(2.2 * mean, mean + 2 * slack)
+    findings.check(
+        steps.max() <= limit,
+        f"It jumps: a step of {steps.max():.0f}° where {mean:.0f}° is the mean.",
+    )
+
+
+def _standing(findings: Findings, path: Path, motion: Motion) -> None:
+    drift = float(np.ptp(path.centre, axis=0).max())
+    findings.note("drift", drift)
+    findings.check(
+        drift <= MAX_STILL_DRIFT,
+        f"It drifts by {drift:.1f} pixels; the limit is {MAX_STILL_DRIFT}.",
+    )
+    size = path.size[~path.cut] if (~path.cut).sum() >= 2 else path.size
+    growth = float(size.max() / max(size.min(), 0.5))
+    findings.check(
+        growth <= MAX_STILL_GROWTH,
+        f"Its size changes by a factor of {growth:.2f}; the limit is {MAX_STILL_GROWTH}.",
+    )
+    if np.isfinite(path.angle).sum() >= 4:
+        spin = abs(float(_spins(path).sum()))
+        findings.note("spin", spin)
+        findings.check(spin <= MIN_SPIN, f"It spins by {spin:.0f}°; the limit is {MIN_SPIN:.0f}°.")
+
+
 # ---- shrinking, expanding -------------------------------------------------------------------
 
 
@@ -189,6 +267,7 @@ def _scaling(findings: Findings, path: Path, motion: Motion) -> None:
     size = path.size if motion.verb == "expanding" else path.size[::-1]
     growth = float(size[-1] / max(size[0], 0.5))
     findings.note("size_ratio", growth)
+    findings.note("pace", growth)
     findings.check(
         growth >= MIN_GROWTH,
         f"{motion.verb} changes its size by a factor of {growth:.2f}; {MIN_GROWTH:.2f} needed.",
@@ -217,6 +296,7 @@ def _bouncing(findings: Findings, path: Path, motion: Motion) -> None:
     reversals, most = len(corners) - 2, (len(along) - 1) // 3
     findings.note("reversals", reversals)
     findings.note("legs", legs)
+    findings.note("pace", float(np.median(np.abs(np.diff(along)))) * (len(along) - 1))
     findings.check(
         1 <= reversals <= most,
         f"It turns back {max(reversals, 0)} times; bouncing does so 1 to {most} times.",
@@ -284,8 +364,7 @@ def _zigzagging(findings: Findings, path: Path, motion: Motion) -> None:
     _alternating(in_place, along, across, motion)
     _advancing(onward, along, across, motion)
     best = min(in_place, onward, key=lambda f: len(f.reasons))
-    findings.measured.update(best.measured)
-    findings.reasons.extend(best.reasons)
+    findings.absorb(best)
 
 
 def _zigzags(path: Path) -> bool:
@@ -343,6 +422,7 @@ def _advancing(findings: Findings, along: np.ndarray, across: np.ndarray, motion
     steps = np.diff(along) * np.sign(net)
     mean = float(steps.mean())
     findings.note("advance", net)
+    findings.note("pace", abs(net))
     findings.check(
         abs(net) >= MIN_ADVANCE,
         f"It advances {abs(net):.1f} pixels {motion.manner}; at least {MIN_ADVANCE} needed.",
@@ -376,9 +456,37 @@ def _regular(findings: Findings, lengths: np.ndarray, word: str) -> None:
     )
 
 
+def check_speed(findings: Findings, path: Path, num_frames: int, asked: ObjectDescription) -> None:
+    """Check the word for the speed by how far the verb went, which its criterion noted.
+
+    The limits lie half-way between the source's ranges (``motion.PACES``); what is seen in a part
+    of the clip only would have gone further in all of it.
+    """
+    verb, pace = asked.motion.verb, findings.measured.get("pace")
+    if verb == "rotating":
+        verb = "spinning" if "spin" in findings.measured else "orbiting"
+    if pace is None:
+        return
+    if verb not in ("shrinking", "expanding"):
+        pace *= (num_frames - 1) / max(len(path.centre) - 1, 1)
+    paces = PACES[verb]
+    most = (paces["slowly"][1] + paces[""][0]) / 2
+    least = (paces[""][1] + paces["quickly"][0]) / 2
+    slow = asked.speed == "slowly"
+    limit = f"at most {most:g}" if slow else f"at least {least:g}"
+    findings.check(
+        pace <= most if slow else pace >= least,
+        f'Not "{asked.speed}": {verb}, it goes {pace:.1f} in the clip; {limit} is right.',
+        "speed",
+    )
+
+
 MOTIONS: dict[str, Callable[[Findings, Path, Motion], None]] = {
     "moving": _moving,
     "rotating": _rotating,
+    "orbiting": _orbiting,
+    "spinning": _spinning,
+    "standing": _standing,
     "shrinking": _scaling,
     "expanding": _scaling,
     "bouncing": _bouncing,

@@ -15,11 +15,21 @@ class Findings:
 
     measured: dict[str, Any]
     reasons: list[str] = field(default_factory=list)
+    facts: dict[str, bool] = field(default_factory=dict)
+    """Each fact that was asked for ("shape", "motion", ...) => whether all its checks hold."""
 
-    def check(self, holds: bool | np.bool_, sentence: str) -> None:
+    def check(self, holds: bool | np.bool_, sentence: str, fact: str = "motion") -> None:
         """Keep the sentence as a reason unless it holds."""
+        self.facts[fact] = self.facts.get(fact, True) and bool(holds)
         if not holds:
             self.reasons.append(sentence)
+
+    def absorb(self, other: Findings) -> None:
+        """Take over what another look at the same object found."""
+        self.measured.update(other.measured)
+        self.reasons.extend(other.reasons)
+        for fact, holds in other.facts.items():
+            self.facts[fact] = self.facts.get(fact, True) and holds
 
     def note(self, name: str, value: Any) -> None:
         """Keep a number, text, or array; NaN becomes None, which JSON knows."""

@@ -22,6 +22,8 @@ class Seen:
     """Measures of the main object, in reduced pixels."""
 
     solid: np.ndarray  # (T, h, w) bool: half covered, holes filled
+    cover: np.ndarray  # (T, h, w) coverage, 0 to 1, holes filled
+    hole: np.ndarray  # share of the area that was filled in
     visible: np.ndarray
     cores: np.ndarray
     centre: np.ndarray
@@ -35,6 +37,7 @@ class Seen:
 def measure(cover: np.ndarray, weak: np.ndarray, scale: float) -> Seen:
     """Coverage (T, h, w) in 0 to 1 and the main object's mask => its measures."""
     cover = np.where(weak, cover, np.float32(0))
+    drawn = cover.sum(axis=(1, 2))
     solid = cover >= STRONG
     inner = _silhouette(solid, weak)
     if inner is not None:
@@ -59,6 +62,8 @@ def measure(cover: np.ndarray, weak: np.ndarray, scale: float) -> Seen:
     overlap[sliver] = 1.0  # too little to tell a disc by
     return Seen(
         solid=solid,
+        cover=cover,
+        hole=1 - drawn / np.maximum(cover.sum(axis=(1, 2)), 1e-9),
         visible=visible,
         cores=_cores(solid, solid_area, scale),
         centre=centre,

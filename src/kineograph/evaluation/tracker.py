@@ -43,6 +43,10 @@ class Track:
     """Intersection over union of the object and the fitted disc; 1 is a perfect disc."""
     skirt: np.ndarray
     """How much wider it is at its faintest than at half contrast: blur, ghosts, smears."""
+    hole: np.ndarray
+    """Share of its area that is a hole: 0 for a disc, a quarter for a ring."""
+    cover: np.ndarray
+    """How much of each pixel it covers, 0 to 1, holes filled: (T, h, w)."""
     contrast: np.ndarray
     """Largest channel difference from the background, 0 to 255, over the object's middle."""
     residue: np.ndarray
@@ -102,6 +106,8 @@ def track(frames: np.ndarray) -> Track:
     return Track(
         objects=np.where(seen.visible, np.maximum(objects, seen.cores), 0),
         visible=seen.visible,
+        hole=seen.hole,
+        cover=seen.cover,
         edges=seen.edges & seen.visible[:, None],
         contrast=_contrast(distance, seen.solid & (distance >= STRONG * level)),
         residue=residue / scale**2,
@@ -112,6 +118,92 @@ def track(frames: np.ndarray) -> Track:
         unit=unit,
         **lengths,
     )
+
+
+def separate(frames: np.ndarray) -> list[np.ndarray]:
+    """Clips (T, h, w, 3) that show one of two objects each, the other painted over.
+
+    Objects are told apart by their colours where these differ, else by where they were a frame
+    before. => two clips, smaller than ``frames`` where those are large; one where only one object
+    is to be seen in most frames.
+    """
+    factor = max(1, min(frames.shape[1:3]) // _SIDE)
+    small = _reduce(frames, factor)
+    planes = np.ascontiguousarray(np.moveaxis(small, 3, 0))
+    background = _background(planes)
+    distance = _distance(planes, background)
+    labels, count = ndimage.label(distance >= max(_FAINT, _WEAK * distance.max()), PLANE)
+    flat = labels.ravel()
+    area = np.bincount(flat, minlength=count + 1)
+    frame = np.zeros(count + 1, int)
+    frame[flat] = np.repeat(np.arange(len(small)), small.shape[1] * small.shape[2])
+    things = np.flatnonzero(area >= 4 * (min(small.shape[1:3]) / _SIDE) ** 2)
+    things = things[things > 0]
+    if (np.bincount(frame[things], minlength=len(small)) >= 2).mean() < 0.5:
+        return [small]
+    core = distance >= 0.7 * ndimage.maximum(distance, labels, np.arange(count + 1))[labels]
+    index = np.arange(count + 1)
+    color = np.stack([ndimage.mean(p, np.where(core, labels, 0), index) for p in planes], axis=1)
+    pair = _two_colors(color[things], area[things])
+    if np.abs(pair[0] - pair[1]).max() >= 50:
+        away = [_off_shades(small, background, c) for c in pair]
+        nearer = away[1] < away[0]
+        share = ndimage.mean(nearer & core, np.where(core, labels, 0), index)[labels]
+        second = np.where((share > 0.15) & (share < 0.85), nearer, share >= 0.5)  # touching or not
+    else:
+        middle = np.array(ndimage.center_of_mass(labels > 0, labels, index[1:]))[:, 2:0:-1]
+        second = _linked(frame, things, np.concatenate([np.zeros((1, 2)), middle]), area)[labels]
+    clips = []
+    for other in (second, ~second):
+        gone = ndimage.binary_dilation(other & (labels > 0), PLANE, iterations=2)
+        kept = ~other & (labels > 0)
+        clips.append(np.where((gone & ~kept)[..., None], background, small))
+    return clips
+
+
+def _off_shades(frames: np.ndarray, background: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """How far pixels (T, h, w, 3) are from every mixture of a colour and the background."""
+    way = color - background
+    apart = frames - background.astype(float)
+    share = np.clip(apart @ way / (way @ way), 0, 1)
+    return np.asarray(np.linalg.norm(apart - share[..., None] * way, axis=-1))
+
+
+def _two_colors(colors: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The two colours (2, 3) that colours (N, 3) fall into (2-means from the farthest pair)."""
+    apart = np.abs(colors[:, None] - colors[None]).sum(axis=2)
+    pair = colors[list(np.unravel_index(apart.argmax(), apart.shape))]
+    for _ in range(5):
+        nearer = np.abs(colors[:, None] - pair[None]).sum(axis=2).argmin(axis=1)
+        if not 0 < nearer.sum() < len(nearer):
+            break
+        pair = np.stack([np.average(colors[nearer == k], 0, weight[nearer == k]) for k in (0, 1)])
+    return pair
+
+
+def _linked(
+    frame: np.ndarray, things: np.ndarray, centre: np.ndarray, area: np.ndarray
+) -> np.ndarray:
+    """Which components are the second object, by going on where each was a frame before."""
+    second = np.zeros(len(frame), bool)
+    last: np.ndarray | None = None
+    for f in range(int(frame.max()) + 1):
+        here = things[frame[things] == f]
+        here = here[np.argsort(-area[here], kind="stable")]
+        if len(here) < 2:
+            continue
+        both = here[:2]
+        if last is None:
+            last = centre[both]
+        else:
+            away = np.linalg.norm(centre[both][:, None] - last[None], axis=2)
+            if away[0, 0] + away[1, 1] > away[0, 1] + away[1, 0]:
+                both = both[::-1]
+            last = centre[both]
+        rest = np.linalg.norm(centre[here][:, None] - last[None], axis=2).argmin(axis=1)
+        second[here] = rest == 1
+        second[both] = [False, True]
+    return second
 
 
 def _reduce(frames: np.ndarray, factor: int) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_each_caption_has_a_spread_of_start_speed_and_size() -> None:
         objects = [f.objects[0] for f in facts if f]
         assert np.std([o.position[0] for o in objects], axis=0).max() > 4
         assert np.std([o.size[0] for o in objects]) > 0.5
-        assert all(o.motion == parse(caption).motion for o in objects)
+        assert all(o.motion == parse(caption).objects[0].motion for o in objects)
 
 
 def test_centres_stay_inside_and_some_circles_are_cut_by_the_edge() -> None:

@@ -136,7 +136,7 @@ class Source:
         return Batch(frames, [CAPTIONS[k] for k in which], facts)
 
 
-_MOTIONS = tuple(parse(caption).motion for caption in CAPTIONS)
+_MOTIONS = tuple(parse(caption).objects[0].motion for caption in CAPTIONS)
 
 
 def _varied(what: Motion, u: np.ndarray, c: Config) -> tuple[np.ndarray, np.ndarray]:
