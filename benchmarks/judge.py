@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kineograph import api
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video, video_bytes
@@ -31,6 +30,7 @@ from kineograph.evaluation.corruptions import (
     own_error,
 )
 from kineograph.evaluation.verifier import verify
+from kineograph.training.environment import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = ("frozen", "shuffled", "teleporting", "vanishing", "ghosted")
@@ -134,7 +134,7 @@ def main() -> None:
         "conditions": conditions,
         "verify_clips_per_second_and_core": round(speed, 1),
         "seconds": round(time.perf_counter() - began, 1),
-        "environment": api.environment(),
+        "environment": environment(),
     }
     arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(f"Written: {arguments.out}")

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kineograph import api
 from kineograph.data.sources.tutorial import Config, Source
+from kineograph.training.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "render.json"
 OURS, THEIRS = 4_000, 100  # clips
@@ -60,7 +60,7 @@ def main() -> None:
         "clips_per_second": round(ours),
         "ratio_to_pil": round(ours * drawn, 1),
         "ratio_to_pil_and_png": round(ours * saved, 1),
-        "environment": api.environment(),
+        "environment": environment(),
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from typing import Any
 from kineograph import api, recipes
 from kineograph.data.sources.tutorial import UNSEEN_PROMPTS
 from kineograph.evaluation.accuracy import Evaluation
+from kineograph.training.environment import environment
 from kineograph.training.metrics_log import read_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results" / "time_to_accuracy.json"
@@ -80,12 +81,12 @@ def main() -> None:
             print(f"{family}: {models[family]['training_prompts']:.1%} verified, unseen {unseen}")
     times, at_least = ratio(models)
     print(f"ratio: {'at least ' * at_least}{times:.0f} times as often as the tutorial's model")
-    environment = api.environment()
+    machine = environment()
     told = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": f"{environment['threads']} cores, {environment['processor']}",
-        "commit": environment["commit"],
-        "torch": environment["torch"],
+        "machine": f"{machine['threads']} cores, {machine['processor']}",
+        "commit": machine["commit"],
+        "torch": machine["torch"],
         "seed": asked.seed,
         "seconds": 60 * asked.minutes,
         "clips_per_prompt": asked.clips,

@@ -5,20 +5,15 @@ The command line, the demo and notebooks are thin callers of what stands here.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 import shlex
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from kineograph.core import config, registry, seeds
@@ -27,23 +22,27 @@ from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, read_json, translate_os_errors, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.video_io import animation_bytes, read_video
-from kineograph.evaluation import report, verifier
+from kineograph.evaluation import report, split_report, verifier
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
-from kineograph.evaluation.corruptions import own_error
+from kineograph.evaluation.by_fact import Split, SplitEvaluation, real_clips
+from kineograph.evaluation.by_fact import evaluate_split as by_split
+from kineograph.evaluation.corruptions import own_error, trial_by_corruption
+from kineograph.evaluation.judges import breaks, judge_of
 from kineograph.evaluation.report import Baseline
-from kineograph.evaluation.verifier import Verdict
+from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape
 from kineograph.recipes import SOURCES, Recipe, build, resolve
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
+from kineograph.training.environment import environment, version
 from kineograph.training.loop import Ended, Hooks, Trainer
 from kineograph.training.metrics_log import read_metrics
 
-CHECK_CLIPS = 6
-"""Clips a caption in the live verification: a trend, not a result."""
+CHECK_CLIPS = 108
+"""Clips in the live verification, of up to 64 captions: a trend, not a result."""
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
@@ -115,7 +114,59 @@ def evaluate(
     Without ``prompts``: the captions the model was trained on, and its source's unseen prompts.
     """
     pipeline = load(model)
-    return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count)
+    recipe = build(pipeline.info["recipe"])
+    decide = judge_of(recipe.source, registry.load(SOURCES, recipe.source).Source(recipe.data))
+    return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count, decide)
+
+
+def evaluate_split(
+    model: str | Path,
+    *,
+    source: str | None = None,
+    split: str = "train",
+    count: int = 512,
+    seed: int = EVALUATION_SEED,
+    settings: Mapping[str, Any] | None = None,
+    report_to: str | Path | None = None,
+) -> SplitEvaluation:
+    """Judge a clip for each of ``count`` prompts of a split, fact by fact.
+
+    ``source`` is the model's own unless named, with the settings it was trained with, save for
+    ``split`` and what ``settings`` says. ``report_to`` is a file for the page that tells it all.
+    Raises RequestError for a source without splits.
+    """
+    pipeline = load(model)
+    recipe = build(pipeline.info["recipe"])
+    name = source or recipe.source
+    module = registry.load(SOURCES, name)
+    data = config.to_dict(recipe.data) if name == recipe.source else {}
+    if "split" not in {f.name for f in fields(module.Config)}:
+        raise RequestError(f"The source {name} has no splits.", "Evaluate it without --split.")
+    data |= dict(settings or {})
+    asked = module.Source(config.build(module.Config, data | {"split": split}, path="data"))
+    trained = registry.load(SOURCES, recipe.source).Source(recipe.data)
+
+    def generate(prompts: Sequence[str]) -> list[Clip]:
+        return pipeline.batch(prompts, range(len(prompts)), seed)
+
+    judge_clip, pairs = judge_of(name, asked), getattr(module, "PAIRS", ())
+    data_of = Split(name, split, asked, trained, pairs)
+    found = by_split(generate, data_of, judge_clip, count=count, seed=seed)
+    if report_to is not None:
+        command = ["kineograph", "evaluate", str(model), "--source", name, "--split", split]
+        command += ["--count", str(count), "--seed", str(seed)]
+        some = real_clips(asked, OWN_ERROR_CLIPS * 8, seed)
+        page = split_report.SplitReport(
+            evaluation=found,
+            command=shlex.join([*command, "--out", str(report_to)]),
+            version=version(),
+            judge=trial_by_corruption(some, judge_clip, breaks),
+            settings=config.to_toml(recipe.to_dict()),
+            environment=environment(),
+            date=time.strftime("%Y-%m-%d"),
+        )
+        write_atomically(Path(report_to), split_report.render(page).encode())
+    return found
 
 
 def _generator(pipeline: Pipeline, seed: int) -> Any:
@@ -151,7 +202,8 @@ def train(
     shape = VideoShape(*first.shape[:3])
     model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)
-    hooks = replace(hooks or Hooks(), check=_Checker(folder, captions, tokenizer))
+    checker = _Checker(folder, captions, tokenizer, judge_of(recipe.source, source))
+    hooks = replace(hooks or Hooks(), check=checker)
     trainer = Trainer(
         model, source, tokenizer, recipe.training, seed=recipe.seed, folder=folder, hooks=hooks
     )
@@ -214,19 +266,24 @@ def _open_run(folder: Path, recipe: Recipe) -> None:
 class _Checker:
     """The live verification: a few clips a caption, judged, and a sheet of them that plays."""
 
-    def __init__(self, folder: Path, captions: Sequence[str], tokenizer: CaptionTokenizer) -> None:
+    def __init__(
+        self, folder: Path, captions: Sequence[str], tokenizer: CaptionTokenizer, judge: Judge
+    ) -> None:
         self.folder, self.captions, self.tokenizer = folder, captions[:64], tokenizer
+        self.clips, self.judge = max(1, CHECK_CLIPS // len(self.captions)), judge
 
     def __call__(self, model: VideoModel, step: int) -> dict[str, float]:
         training = model.training
         pipeline = Pipeline(model.eval(), self.tokenizer, {})
-        prompts = [caption for caption in self.captions for _ in range(CHECK_CLIPS)]
+        prompts = [caption for caption in self.captions for _ in range(self.clips)]
         clips = pipeline.batch(prompts, range(len(prompts)), _CHECK_SEED)
         model.train(training)
-        sheet = animation_bytes(wall(clips[::CHECK_CLIPS]), "webp")
+        sheet = animation_bytes(wall(clips[:: self.clips]), "webp")
         write_atomically(self.folder / "samples" / f"step-{step:06d}.webp", sheet)
-        firsts = range(0, len(clips), CHECK_CLIPS)
-        scores = [judged(clips[i].caption, clips[i : i + CHECK_CLIPS], seen=True) for i in firsts]
+        firsts = range(0, len(clips), self.clips)
+        scores = [
+            judged(clips[i].caption, clips[i : i + self.clips], True, self.judge) for i in firsts
+        ]
         return {score.prompt: score.share for score in scores if score.trials}
 
 
@@ -341,37 +398,6 @@ def recorded_baseline() -> Baseline | None:
         machine=found["machine"],
         seconds=found["seconds"],
     )
-
-
-def version() -> str:
-    """The installed version of Kineograph."""
-    return importlib.metadata.version("kineograph")
-
-
-def environment() -> dict[str, Any]:
-    """Versions, commit, machine and command line, as kept with every run."""
-    return {
-        "kineograph": version(),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": shlex.join(sys.argv),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-    }
-
-
-def _commit() -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    here = Path(__file__).parent
-    done = subprocess.run([git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True)
-    return done.stdout.strip() or None
 
 
 def _card(recipe: Recipe, info: dict[str, Any]) -> str:

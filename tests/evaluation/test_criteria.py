@@ -8,8 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kineograph.data.grammar import DIRECTIONS, MANNERS, Motion
-from kineograph.evaluation.criteria import MOTIONS, Path
+from kineograph.evaluation.criteria import MOTIONS
 from kineograph.evaluation.findings import Findings
+from kineograph.evaluation.geometry import Path
 
 ALL = [  # of a circle, orbiting is the same as rotating
     Motion(verb, manner) for verb in MANNERS if verb != "orbiting" for manner in MANNERS[verb]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
+from kineograph.evaluation import page as parts
 from kineograph.evaluation import report
 from kineograph.evaluation.accuracy import Evaluation, PromptScore
 from kineograph.evaluation.corruptions import OwnError, Share
@@ -180,7 +181,7 @@ def test_clips_play_and_have_stills_and_words(page: str) -> None:
 def test_a_still_shows_where_the_object_was_in_every_frame(clips: list[Clip]) -> None:
     down = next(clip for clip in clips if clip.caption == "circle moving down")
     assert down.facts is not None
-    exposed = report._exposure(down).frames
+    exposed = parts._exposure(down).frames
     assert exposed.shape == (1, *down.frames.shape[1:])
     darkness = [255 - exposed[0, int(y), int(x), 0] for x, y in down.facts.objects[0].position]
     assert darkness[-1] == 255
@@ -272,7 +273,7 @@ def test_clips_too_large_to_show_are_told(
 
 
 def test_fast_clips_are_played_as_fast_as_browsers_can(clips: list[Clip]) -> None:
-    assert report._webp(dataclasses.replace(clips[0], fps=240.0)).startswith("data:image/webp")
+    assert parts.webp(dataclasses.replace(clips[0], fps=240.0)).startswith("data:image/webp")
 
 
 def test_nothing_evaluated_is_no_error() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kineograph.data.grammar import DIRECTIONS, Motion
+
 PACES: dict[str, dict[str, tuple[float, float]]] = {
     "moving": {"slowly": (9, 12), "": (17, 21), "quickly": (28, 33)},
     "bouncing": {"slowly": (16, 21), "": (29, 36), "quickly": (48, 60)},
@@ -85,3 +87,71 @@ def ramp(first: Floats, last: Floats, num_frames: int) -> Floats:
     """A quantity that changes steadily from ``first`` (B,) to ``last`` (B,) => (B, T)."""
     share = np.arange(num_frames) / max(num_frames - 1, 1)
     return first[:, None] + (last - first)[:, None] * share[None, :]
+
+
+# ---- motions that stay inside the picture ---------------------------------------------------
+
+_MARGIN = 1.0  # between an object and the edge
+_INSIDE = 4.0  # the same in training, so that a start at the edge is out of range
+
+
+def _room(box: Floats, extent: Floats, margin: float, needed: Floats) -> tuple[Floats, Floats]:
+    """Least and most of a centre on both axes, (N, 2): the box inside, and a margin if it fits."""
+    spare = (extent - box[:, :2] - box[:, 2:] - needed) / 2
+    kept = np.clip(spare, 0.5, margin)
+    return box[:, :2] + kept, extent - box[:, 2:] - kept
+
+
+def inside(
+    what: Motion,
+    pace: Floats,
+    box: Floats,
+    at_edge: npt.NDArray[np.bool_],
+    u: Floats,
+    extent: Floats,
+    num_frames: int,
+) -> Floats:
+    """Where centres go, (N, T, 2), so that boxes (N, 4) about them stay inside the picture."""
+    frames = num_frames - 1
+    axis = 0 if what.manner == "horizontally" else 1
+    if what.verb == "orbiting":
+        sense = 1 if what.manner == "clockwise" else -1
+        room = np.minimum(extent / 2 - box[:, :2], extent / 2 - box[:, 2:]).min(axis=1) - 0.5
+        radius = np.minimum(12 + 6 * u[:, 2], room)
+        centre = np.broadcast_to(extent / 2, (len(pace), 2))
+        return orbit(centre, radius, 360 * u[:, 3], sense * pace / frames, num_frames)
+    needed = np.zeros((len(pace), 2))
+    swing = 9 + 4 * u[:, 4]
+    if what.verb == "moving":
+        step = np.array(DIRECTIONS[what.manner]) / np.linalg.norm(DIRECTIONS[what.manner])
+        needed = pace[:, None] * np.abs(step)
+    elif what.verb == "zigzagging":
+        needed[:, axis], needed[:, 1 - axis] = pace, swing
+    low, high = _room(box, extent, _MARGIN, needed)
+    inner = _room(box, extent, _INSIDE, needed)
+    place = np.where(at_edge[:, None], np.rint(u[:, 2:4]), u[:, 2:4])
+    low = np.where(at_edge[:, None], low, inner[0])
+    high = np.where(at_edge[:, None], high, inner[1])
+    scale = np.clip((high - low) / np.maximum(needed, 1e-9), 0, 1).min(axis=1, keepdims=True)
+    needed = needed * scale  # where even that is too much for the picture
+    first = low + place * (high - low - needed)  # the corner of what it needs
+    position = np.repeat(first[:, None, :], num_frames, axis=1)
+    if what.verb == "moving":
+        start = np.where(step >= 0, first, first + needed)
+        position = straight(start, np.sign(step) * needed / frames, num_frames)
+    elif what.verb == "bouncing":
+        side = np.where(u[:, 4] < 0.5, -1.0, 1.0)
+        hit = frames * (0.35 + 0.3 * u[:, 5])
+        wall = np.where(side > 0, extent[axis] - box[:, 2 + axis] - 0.5, box[:, axis] + 0.5)
+        room = extent[axis] - box[:, axis] - box[:, 2 + axis] - 1
+        speed = np.minimum(pace, room / 0.65) / frames
+        position[:, :, axis] = bounce(wall, speed, hit, side, num_frames)
+    elif what.verb == "zigzagging":
+        leg = max(2, round(frames / 4.5))
+        onward = np.where(u[:, 5] < 0.5, -1.0, 1.0) * needed[:, axis] / 2
+        swing = needed[:, 1 - axis]
+        phase = np.where(u[:, 6] < 0.5, 0.0, 0.5)
+        position[:, :, axis] += needed[:, [axis]] / 2 + ramp(-onward, onward, num_frames)
+        across = zigzag(swing, phase, leg, num_frames)
+        position[:, :, 1 - axis] += swing[:, None] / 2 + across
+    return position

@@ -15,7 +15,7 @@ from typing import Any
 
 from kineograph.data.clip import Clip
 from kineograph.evaluation.corruptions import Share
-from kineograph.evaluation.verifier import Verdict, verify_clip
+from kineograph.evaluation.verifier import Judge, Verdict, verify
 
 WIDTH = 80
 """Columns of a terminal that ``Evaluation.format`` fills at most."""
@@ -132,19 +132,25 @@ class Evaluation:
 
 
 def evaluate(
-    generate: Callable[[str, int], list[Clip]], prompts: Sequence[tuple[str, bool]], count: int
+    generate: Callable[[str, int], list[Clip]],
+    prompts: Sequence[tuple[str, bool]],
+    count: int,
+    judge: Judge = verify,
 ) -> Evaluation:
     """Generate ``count`` clips for each (prompt, seen) and judge every one by its prompt.
 
     ``generate`` is called as generate(prompt, count), once for each prompt and in their order.
     """
-    return Evaluation([judged(prompt, generate(prompt, count), seen) for prompt, seen in prompts])
+    return Evaluation(
+        [judged(prompt, generate(prompt, count), seen, judge) for prompt, seen in prompts]
+    )
 
 
-def judged(prompt: str, clips: Iterable[Clip], seen: bool) -> PromptScore:
+def judged(prompt: str, clips: Iterable[Clip], seen: bool, judge: Judge = verify) -> PromptScore:
     """Judge clips by ``prompt``, whatever their own captions say."""
     clips = list(clips)
-    return PromptScore(prompt, [verify_clip(clip, prompt) for clip in clips], clips, seen)
+    verdicts = [judge(clip.frames, prompt, clip.fps) for clip in clips]
+    return PromptScore(prompt, verdicts, clips, seen)
 
 
 def brief(reason: str) -> str:

@@ -6,16 +6,18 @@ nearly every caption, and ``broken`` says which it leaves true.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
-from kineograph.data.clip import Source
+from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import MANNERS, Description, Motion, describe, parse
 from kineograph.evaluation.statistics import wilson
 from kineograph.evaluation.tracker import track
-from kineograph.evaluation.verifier import judge, verify
+from kineograph.evaluation.verifier import Judge, judge, verify
 
 Corruption = Callable[[np.ndarray, int], np.ndarray]
 
@@ -78,6 +80,36 @@ def noise(frames: np.ndarray, seed: int) -> np.ndarray:
     return rng.integers(0, 256, frames.shape).astype(np.uint8)
 
 
+def recolored(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Red for green, green for blue, blue for red."""
+    return np.ascontiguousarray(frames[..., [1, 2, 0]])
+
+
+def blurred(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Slightly out of focus: a Gaussian of 0.7 pixels."""
+    soft = ndimage.gaussian_filter(frames.astype(np.float32), (0, 0.7, 0.7, 0))
+    return np.asarray(np.rint(soft), np.uint8)
+
+
+def compressed(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Through H.264 at CRF 30 and back, colours at half the resolution."""
+    import av
+
+    buffer = io.BytesIO()
+    height, width = frames.shape[1:3]
+    even = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with av.open(buffer, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=10, options={"crf": "30", "threads": "1"})
+        stream.height, stream.width, stream.pix_fmt = *even.shape[1:3], "yuv420p"
+        for frame in even:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(stream.encode())
+    buffer.seek(0)
+    with av.open(buffer, "r") as file:
+        again = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    return np.stack(again)[:, :height, :width]
+
+
 CORRUPTIONS: dict[str, Corruption] = {
     "frozen": frozen,
     "reversed": backwards,
@@ -87,8 +119,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     "doubled": doubled,
     "ghosted": ghosted,
     "averaged": averaged,
+    "recolored": recolored,
     "noise": noise,
 }
+MILD: dict[str, Corruption] = {"blurred": blurred, "compressed": compressed}
+"""What leaves every caption true, and should be accepted."""
 WRONG_CAPTION = "wrong caption"
 
 
@@ -101,9 +136,14 @@ def broken(name: str, description: Description) -> bool:
     verbs = {o.motion.verb for o in description.objects}
     if name == "reversed":
         return not verbs <= {"bouncing", "zigzagging", "standing"}
+    if name == "recolored":
+        return any(o.color and o.color not in _GREYS for o in description.objects)
     if name in ("frozen", "shuffled"):
         return verbs != {"standing"}
     return not (name == "averaged" and verbs <= {"shrinking", "expanding", "standing"})
+
+
+_GREYS = ("white", "black", "grey")
 
 
 def wrong_captions(description: Description) -> list[str]:
@@ -246,6 +286,30 @@ def _accepted(frames: np.ndarray, captions: Sequence[str]) -> list[bool]:
         return [bool(verify(frames, caption)) for caption in captions]
     seen = track(frames)
     return [bool(judge(seen, a)) for a in asked]
+
+
+def trial_by_corruption(
+    clips: Sequence[Clip],
+    judge: Judge,
+    breaks: Callable[[str, Clip], bool],
+) -> dict[str, Share]:
+    """How often a judge accepts real clips, and each corruption of them that breaks the caption.
+
+    ``breaks`` is asked (name, clip); the mild corruptions break none and are always tried.
+    """
+    found = {"true": _tally(judge, clips, lambda frames, seed: frames)}
+    for name, corruption in CORRUPTIONS.items():
+        some = [clip for clip in clips if breaks(name, clip)]
+        if some:
+            found[name] = _tally(judge, some, corruption)
+    return found | {name: _tally(judge, clips, mild) for name, mild in MILD.items()}
+
+
+def _tally(judge: Judge, clips: Sequence[Clip], corruption: Corruption) -> Share:
+    verdicts = [
+        judge(corruption(clip.frames, k), clip.caption, clip.fps) for k, clip in enumerate(clips)
+    ]
+    return Share(sum(map(bool, verdicts)), len(verdicts))
 
 
 # ---- tools ----------------------------------------------------------------------------------

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Path:
+    """The object from its first sighting to its last, n frames, none missing."""
+
+    centre: np.ndarray  # (n, 2)
+    size: np.ndarray  # (n,)
+    cut: np.ndarray  # (n,) bool
+    extent: np.ndarray  # (2,)
+    angle: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """(n,) degrees, up to ``period``; NaN where it cannot be seen."""
+    period: float = 0.0
+    """Degrees after which it looks the same; 0: it always does, and cannot be seen to turn."""
+
+    @property
+    def steps(self) -> np.ndarray:
+        """From each centre to the next, (n - 1, 2)."""
+        return np.diff(self.centre, axis=0)
 
 
 def line(centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

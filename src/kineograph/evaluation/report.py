@@ -6,31 +6,33 @@ security policy of its own. Its words are in ``report.html``, its look is in ``r
 
 from __future__ import annotations
 
-import base64
-import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from html import escape
-from importlib import resources
-from string import Template
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kineograph.data.clip import Clip
-from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation.accuracy import (
     Evaluation,
     PromptScore,
     between,
-    brief,
     duration,
     percent,
 )
-from kineograph.evaluation.corruptions import CORRUPTIONS, WRONG_CAPTION, OwnError, Share
-from kineograph.evaluation.verifier import Verdict
+from kineograph.evaluation.corruptions import OwnError, Share
+from kineograph.evaluation.page import (
+    Html,
+    bar,
+    clip_figure,
+    file_text,
+    fill,
+    join,
+    pairs,
+    share_text,
+    trial_row,
+)
 
 CLIPS_OF_UNSEEN = 16
 CLIPS_OF_SEEN = 3
@@ -38,7 +40,6 @@ MAX_CLIP_CHARACTERS = 5_500_000
 """What the clips of a page may take; the rest of it is far below a million."""
 
 _MOST_NUMBERS = 5  # unseen prompts that get a headline number of their own
-_FASTEST = 50.0  # frames a second; browsers slow down faster animations
 
 
 @dataclass(frozen=True)
@@ -96,35 +97,8 @@ def render(data: ReportData) -> str:
     )
     brand = " · ".join(filter(None, ("Kineograph report", data.date)))
     words = {"title": data.title, "brand": brand, "version": data.version}
-    style = Html(_file("report.css"))
-    return _fill("page", style=style, story=_story(data), sections=_join(sections), **words)
-
-
-# ---- HTML -------------------------------------------------------------------------------------
-
-
-class Html(str):
-    """Text that is markup already. Any other text is escaped where it enters the page."""
-
-
-def _fill(fragment: str, **values: object) -> Html:
-    """A fragment of report.html with its places filled in."""
-    text = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
-    return Html(_fragments()[fragment].substitute(text))
-
-
-def _join(parts: Iterable[Html]) -> Html:
-    return Html("".join(parts))
-
-
-@functools.cache
-def _fragments() -> dict[str, Template]:
-    _, *parts = re.split(r"<!-- (\S+) -->\n", _file("report.html"))
-    return {name: Template(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def _file(name: str) -> str:
-    return resources.files("kineograph.evaluation").joinpath(name).read_text("utf-8")
+    style = Html(file_text("report.css"))
+    return fill("page", style=style, story=_story(data), sections=join(sections), **words)
 
 
 # ---- the top ----------------------------------------------------------------------------------
@@ -141,9 +115,9 @@ def _story(data: ReportData) -> Html:
         prompts += f", {new} of which it had never seen"
     begin = Html("A text-to-video model")
     if data.training_seconds is not None:
-        begin = _fill("trained", time=duration(data.training_seconds))
+        begin = fill("trained", time=duration(data.training_seconds))
     clips = min(counts) if same else sum(len(score.clips) for score in scores)
-    return _fill("story", begin=begin, clips=f"{clips:,}", prompts=prompts)
+    return fill("story", begin=begin, clips=f"{clips:,}", prompts=prompts)
 
 
 def _headline(data: ReportData) -> Html:
@@ -158,13 +132,13 @@ def _headline(data: ReportData) -> Html:
     for score in unseen if len(unseen) <= _MOST_NUMBERS else ():
         other = base.prompts.get(score.prompt) if base else None
         numbers.append(("Never seen in training", score.prompt, score.result, other))
-    notes = [_fill("note", note=note) for note in data.notes]
+    notes = [fill("note", note=note) for note in data.notes]
     if base:
         trained = f", after {duration(base.seconds)} of training" if base.seconds else ""
         about = {"date": base.date, "machine": base.machine, "trained": trained}
-        notes.insert(0, _fill("recorded", name=base.name, **about))
-    figures = _join(_number(*number, base) for number in numbers)
-    return _fill("headline", numbers=figures, notes=_join(notes))
+        notes.insert(0, fill("recorded", name=base.name, **about))
+    figures = join(_number(*number, base) for number in numbers)
+    return fill("headline", numbers=figures, notes=join(notes))
 
 
 def _prompts(scores: Sequence[PromptScore]) -> str:
@@ -176,24 +150,12 @@ def _number(
 ) -> Html:
     baseline = Html()
     if base and other is not None:
-        baseline = _fill("baseline", name=base.name, share=_percent(other, 0))
+        baseline = fill("baseline", name=base.name, share=share_text(other, 0))
     yes, trials = f"{result.accepted:,}", f"{result.of:,}"
     words = {"kind": kind, "label": label, "yes": yes, "trials": trials}
-    share, interval = _percent(result.share, result.of), between(result)
-    bar = _bar(result, other)
-    return _fill("number", share=share, interval=interval, bar=bar, baseline=baseline, **words)
-
-
-def _bar(result: Share, other: float | None = None) -> Html:
-    """A picture of what the text beside it says."""
-    if not result.of:
-        return Html()
-    low, high = result.interval
-    places = {"share": result.share, "low": low, "high": high}
-    if other is not None:
-        places["other"] = other
-    style = ";".join(f"--{name}:{100 * place:.1f}%" for name, place in places.items())
-    return _fill("bar" if other is None else "bar-and-other", style=style)
+    share, interval = share_text(result.share, result.of), between(result)
+    drawn = bar(result, other)
+    return fill("number", share=share, interval=interval, bar=drawn, baseline=baseline, **words)
 
 
 # ---- clips ------------------------------------------------------------------------------------
@@ -205,8 +167,8 @@ Clips = Mapping[str, Sequence[Html]]  # prompt => those of its clips that are sh
 def _walls(fragment: str, scores: Sequence[PromptScore], clips: Clips, switch: bool) -> Html:
     if not scores:
         return Html()
-    walls = _join(_wall(score, clips[score.prompt]) for score in scores)
-    return _fill(fragment, walls=walls, switch=_fill("switch") if switch else Html())
+    walls = join(_wall(score, clips[score.prompt]) for score in scores)
+    return fill(fragment, walls=walls, switch=fill("switch") if switch else Html())
 
 
 def _wall(score: PromptScore, clips: Sequence[Html]) -> Html:
@@ -217,7 +179,7 @@ def _wall(score: PromptScore, clips: Sequence[Html]) -> Html:
         counted += " There is none to show." if not score.clips else " Too large to show here."
     elif not score.seen and len(clips) < len(score.clips):
         counted += f" Here are the first {len(clips)}, not the best."
-    return _fill("wall", prompt=score.prompt, counted=counted, clips=_join(clips))
+    return fill("wall", prompt=score.prompt, counted=counted, clips=join(clips))
 
 
 def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
@@ -229,43 +191,11 @@ def _clips(scores: Sequence[PromptScore]) -> dict[str, list[Html]]:
             most = CLIPS_OF_SEEN if score.seen else CLIPS_OF_UNSEEN
             if turn >= min(most, len(score.clips)) or len(shown[score.prompt]) < turn:
                 continue  # those shown are the first ones, none picked
-            figure = _clip(score.clips[turn], score.verdicts[turn], score.prompt)
+            figure = clip_figure(score.clips[turn], score.verdicts[turn], score.prompt)
             if len(figure) <= left:
                 shown[score.prompt].append(figure)
                 left -= len(figure)
     return shown
-
-
-_MARKS = {"yes": ("yes", "✓ yes"), "no": ("no", "✗ no"), "cannot judge": ("unknown", "not judged")}
-
-
-def _clip(clip: Clip, verdict: Verdict, prompt: str) -> Html:
-    _, height, width, _ = clip.frames.shape
-    css, mark = _MARKS[verdict.verdict]
-    tip = " ".join(verdict.reasons) or "It does what its prompt says."
-    why = brief(verdict.reasons[0]) if css == "no" and verdict.reasons else ""
-    if max(height, width) > 160:
-        css += " large"
-    words = {"prompt": prompt, "mark": mark, "tip": tip, "why": why}
-    pictures = {"video": _webp(clip), "still": _webp(_exposure(clip))}
-    return _fill("clip", css=css, width=width, height=height, **words, **pictures)
-
-
-def _webp(clip: Clip) -> str:
-    data = animation_bytes(replace(clip, fps=min(clip.fps, _FASTEST)), "webp")
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
-
-
-def _exposure(clip: Clip) -> Clip:
-    """One frame that shows the whole motion, earlier moments fainter: what a still can tell."""
-    frames = clip.frames.astype(np.float32)
-    background = np.median(frames.reshape(-1, 3), axis=0)
-    strength = np.linspace(0.2, 1.0, len(frames))[:, None, None, None]
-    offset = (frames - background) * strength
-    strongest = np.abs(offset).sum(axis=3).argmax(axis=0)
-    picked = np.take_along_axis(offset, strongest[None, :, :, None], axis=0)
-    exposed = np.rint(background + picked).clip(0, 255).astype(np.uint8)
-    return replace(clip, frames=exposed)
 
 
 # ---- numbers ----------------------------------------------------------------------------------
@@ -279,14 +209,14 @@ def _accuracy(evaluation: Evaluation) -> Html:
         if len(scores) > 1:
             rows.append(_row("Together", evaluation.total(seen), "", "total"))
         if scores:
-            groups.append(_fill("group", title=title, rows=_join(rows)))
-    return _fill("accuracy", groups=_join(groups)) if groups else Html()
+            groups.append(fill("group", title=title, rows=join(rows)))
+    return fill("accuracy", groups=join(groups)) if groups else Html()
 
 
 def _row(name: str, result: Share, why: str, css: str = "prompt") -> Html:
-    numbers = {"share": _percent(result.share, result.of), "trials": f"{result.of:,}"}
-    bar, interval = _bar(result), between(result)
-    return _fill("row", css=css, name=name, bar=bar, interval=interval, why=why, **numbers)
+    numbers = {"share": share_text(result.share, result.of), "trials": f"{result.of:,}"}
+    drawn, interval = bar(result), between(result)
+    return fill("row", css=css, name=name, bar=drawn, interval=interval, why=why, **numbers)
 
 
 def _why(score: PromptScore) -> str:
@@ -298,24 +228,11 @@ def _why(score: PromptScore) -> str:
     return f"{count} of {score.trials - score.yes}: {reason}"
 
 
-_MEANINGS = {name: (f.__doc__ or "").partition("\n")[0] for name, f in CORRUPTIONS.items()}
-_MEANINGS |= {
-    "true": "Nothing: they do what their caption says.",
-    WRONG_CAPTION: "Judged by each of the other captions.",
-}
-
-
 def _judge(own_error: OwnError | Mapping[str, Any] | None) -> Html:
     table = own_error.as_json() if isinstance(own_error, OwnError) else own_error or {}
     totals: Mapping[str, Any] = table.get("all", {})
-    rows = [_trial(name, Share(n["accepted"], n["of"])) for name, n in totals.items()]
-    return _fill("judge", rows=_join(rows)) if rows else Html()
-
-
-def _trial(name: str, result: Share) -> Html:
-    counts = {"accepted": f"{result.accepted:,}", "of": f"{result.of:,}"}
-    shares = {"share": _percent(result.share, result.of), "interval": between(result)}
-    return _fill("judge-row", name=name, meaning=_MEANINGS.get(name, ""), **counts, **shares)
+    rows = [trial_row(name, Share(n["accepted"], n["of"])) for name, n in totals.items()]
+    return fill("judge", rows=join(rows)) if rows else Html()
 
 
 def _repeat(data: ReportData) -> Html:
@@ -324,19 +241,10 @@ def _repeat(data: ReportData) -> Html:
         times["all"] = duration(sum(data.times.values()))
     known = {name: value for name, value in data.environment.items() if value is not None}
     machine = {name.replace("_", " "): str(value) for name, value in known.items()}
-    tables = _join((_pairs("Time taken", times), _pairs("Machine and versions", machine)))
+    tables = join((pairs("Time taken", times), pairs("Machine and versions", machine)))
     toml = data.settings.strip()
-    settings = _fill("settings", toml=toml) if toml else Html()
-    return _fill("repeat", command=data.command, tables=tables, settings=settings)
-
-
-def _pairs(caption: str, values: Mapping[str, str]) -> Html:
-    rows = _join(_fill("pair", name=name, value=value) for name, value in values.items())
-    return _fill("pairs", caption=caption, rows=rows) if rows else Html()
-
-
-def _percent(share: float, of: int) -> str:
-    return percent(share, of).replace(" ", "\N{NARROW NO-BREAK SPACE}")
+    settings = fill("settings", toml=toml) if toml else Html()
+    return fill("repeat", command=data.command, tables=tables, settings=settings)
 
 
 # ---- curves -----------------------------------------------------------------------------------
@@ -346,7 +254,7 @@ def _curves(metrics: Sequence[Mapping[str, Any]]) -> Html:
     names = dict.fromkeys(key for row in metrics for key in row if key.endswith(".total"))
     charts = [_chart("Verified accuracy", "of a few clips, while it trained", "accuracy", metrics)]
     charts += [_chart("Loss", f"of the {n.removesuffix('.total')}", n, metrics) for n in names]
-    return _fill("curves", charts=_join(charts)) if any(charts) else Html()
+    return fill("curves", charts=join(charts)) if any(charts) else Html()
 
 
 def _chart(title: str, subtitle: str, key: str, rows: Sequence[Mapping[str, Any]]) -> Html:
@@ -361,7 +269,7 @@ def _chart(title: str, subtitle: str, key: str, rows: Sequence[Mapping[str, Any]
     first, last = (percent(value, 0) if shares else f"{value:.3g}" for value in (y[0], y[-1]))
     label = f"{title} {subtitle}, over {end / seconds:.3g} {unit}: from {first} to {last}"
     svg = _svg(key, lambda axes: _draw(axes, x / seconds, y, shares), end / seconds, unit)
-    return _fill("chart", title=title, subtitle=subtitle, label=label, svg=svg)
+    return fill("chart", title=title, subtitle=subtitle, label=label, svg=svg)
 
 
 def _is_number(value: object) -> bool:

@@ -7,7 +7,7 @@ a pixel of the centre, and for nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,8 +17,9 @@ from kineograph.core.conventions import DEFAULT_FPS, MAX_PROMPT_CHARACTERS
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import CannotParse, Description, ObjectDescription, parse
 from kineograph.data.raster import SYMMETRY
-from kineograph.evaluation.criteria import MOTIONS, Path, check_speed
+from kineograph.evaluation.criteria import MOTIONS, check_speed
 from kineograph.evaluation.findings import Findings
+from kineograph.evaluation.geometry import Path
 from kineograph.evaluation.templates import color_names, likeness, orientation
 from kineograph.evaluation.tracker import Track, separate, track
 
@@ -63,6 +64,10 @@ class Verdict:
         return self.verdict == "yes"
 
 
+Judge = Callable[[np.ndarray, str, float], Verdict]
+"""(frames, prompt, fps) => verdict: ``verify``, and what a source has of its own."""
+
+
 def verify_clip(clip: Clip, prompt: str | None = None) -> Verdict:
     """Judge a clip by ``prompt``, or by its own caption."""
     return verify(clip.frames, clip.caption if prompt is None else prompt, clip.fps)
@@ -104,12 +109,17 @@ def judge(seen: Track, asked: Description, fps: float = DEFAULT_FPS) -> Verdict:
     return _verdict(_examined(seen, asked.objects[0], asked.background, fps))
 
 
+_PREFIXES = ("", "second ")  # of the facts of two objects
+
+
 def _judge_two(frames: np.ndarray, asked: Description, fps: float) -> Verdict:
     """Each object on its own; which one is meant by which words is what fits best."""
     clips = separate(frames)
     if len(clips) == 1:
         findings = Findings({"fps": fps, "frames": len(frames)})
         findings.check(False, "There is one object in most frames; two were asked for.", "objects")
+        for prefix, o in zip(_PREFIXES, asked.objects, strict=True):
+            findings.facts |= {prefix + fact: False for fact in _facts(o)}
         return _verdict(findings)
     tracks = [track(clip) for clip in clips]
     orders = [
@@ -122,7 +132,7 @@ def _judge_two(frames: np.ndarray, asked: Description, fps: float) -> Verdict:
     both = min(orders, key=lambda found: sum(len(f.reasons) for f in found))
     findings = Findings({"fps": fps, "frames": len(frames)})
     names = _names(asked.objects)
-    for prefix, name, found in zip(("", "second "), names, both, strict=True):
+    for prefix, name, found in zip(_PREFIXES, names, both, strict=True):
         findings.reasons += [f"The {name}: {reason}" for reason in found.reasons]
         findings.facts |= {
             (fact if fact in ("objects", "background") else prefix + fact): holds

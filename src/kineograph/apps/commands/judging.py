@@ -104,24 +104,54 @@ def _pair(line: bytes, number: int) -> dict[str, str]:
 
 
 def evaluate(
-    model: Path, /, *, prompts: tuple[str, ...] = (), count: int = 64, seed: int | None = None
+    model: Path,
+    /,
+    *,
+    prompts: tuple[str, ...] = (),
+    count: int | None = None,
+    seed: int | None = None,
+    source: str | None = None,
+    split: str | None = None,
+    out: Path | None = None,
+    force: bool = False,
 ) -> Answer:
     """Measure how many of a model's videos do what their prompts say.
+
+    With --source or --split it takes many prompts from a split of a source, one video of each, and
+    tells how often each fact is right, beside what the judge says of real clips.
 
     Args:
         model: A run or model folder.
         prompts: Prompts to try; by default its training captions and some that it never saw.
-        count: Videos of each prompt.
+        count: Videos of each prompt (64), or videos in all with --split (512).
         seed: One number for all noise; by default one that no training uses.
+        source: Take the prompts from this source instead of the model's own.
+        split: "train", "held-out", ...: what part of the source.
+        out: With --split: write a page that tells it all, one HTML file.
+        force: Replace that file.
     """
+    from kineograph.core.files import check_free
     from kineograph.data.grammar import check_prompt
 
     wanted = [check_prompt(prompt) for prompt in prompts]
-    if count < 1:
-        raise RequestError(f"--count is {count}.", "Ask for at least one video of each prompt.")
+    if count is not None and count < 1:
+        raise RequestError(f"--count is {count}.", "Ask for at least one video.")
+    if wanted and (source or split):
+        raise RequestError("Prompts were given, and a source or split too.", "Choose one of them.")
+    if out is not None:
+        if not (source or split):
+            raise RequestError("--out was given without a split.", "Add --split train.")
+        check_free(out, force)
     from kineograph import api
 
+    given: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if source or split:
+        given |= {} if count is None else {"count": count}
+        terminal.say("Generating videos of a split's prompts and judging them ...")
+        given |= {"source": source, "split": split or "train", "report_to": out}
+        found = api.evaluate_split(model, **given)
+        return Answer({"model": model, **found.as_json()}, lambda: print(found.format()))
+    count = count or 64
     terminal.say(f"Generating {count} videos of each prompt and judging them ...")
-    given = {} if seed is None else {"seed": seed}
     result = api.evaluate(model, prompts=wanted or None, count=count, **given)
     return Answer({"model": model, **result.as_json()}, lambda: print(result.format()))

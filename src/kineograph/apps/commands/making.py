@@ -238,6 +238,7 @@ def generate(
         terminal.say(f"Using {folder}, the newest run.")
     from kineograph import api
     from kineograph.evaluation.verifier import verify_clip
+    from kineograph.training.environment import version
 
     clips = api.generate(
         prompt,
@@ -247,7 +248,7 @@ def generate(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
     )
-    common = {"prompt": prompt, "seed": str(seed), "model": str(folder), "version": api.version()}
+    common = {"prompt": prompt, "seed": str(seed), "model": str(folder), "version": version()}
     told = [{**common, "clip": str(index)} for index in range(len(clips))]
     files = export(clips, out, scale=scale, force=force, metadata=told)
     verdicts = [verify_clip(clip, prompt) for clip in clips]

@@ -51,6 +51,8 @@ from kineograph.data.grammar import (
 OBJECT_COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 BACKGROUNDS = ("white", "black", "grey", "brown", "navy")
 SPLITS = ("train", "held-out", "out-of-range")
+PAIRS = (("color", "shape"), ("shape", "motion"), ("motion", "speed"))
+"""Pairs of facts of which some are held out; their scores are told one by one."""
 DIAMETERS = {"small": (7.0, 8.5), "": (11.0, 13.0), "large": (15.5, 18.0)}
 """The word for a size => diameters of the disc of the same area, in units."""
 
@@ -63,8 +65,6 @@ _MOTIONS = tuple(
 _DIAGONALS = tuple(name for name in DIRECTIONS if "-" in name)
 _UNSPUN = [SHAPES.index(shape) for shape in SHAPES if not raster.SYMMETRY[shape]]
 _BEYOND = (_LARGER, _FASTER, _AT_THE_EDGE) = ("larger", "faster", "at the edge")
-_MARGIN = 1.0  # between an object and the edge
-_INSIDE = 4.0  # the same in training, so that a start at the edge is out of range
 _GAP = 2.0  # between two objects
 _TRIALS = 32  # places tried for two objects
 _UNIFORMS = 8  # random numbers an object and trial
@@ -378,7 +378,9 @@ def _moved(
             angle[some] = motion.ramp(0 * pace, sense * pace, c.num_frames)
             box = np.repeat(_REACH[shape[some], None], 4, axis=1)
         box = box * sizes[some].max(axis=1, keepdims=True)
-        position[some] = _path(what, pace, box, at_edge[some], u[some], extent, c.num_frames)
+        position[some] = motion.inside(
+            what, pace, box, at_edge[some], u[some], extent, c.num_frames
+        )
     return position * unit, sizes * unit, angle
 
 
@@ -390,67 +392,3 @@ def _pace(verb: str, speed: str, u: np.ndarray, faster: np.ndarray) -> np.ndarra
     fastest = motion.PACES[verb]["quickly"][1]
     pace: np.ndarray = np.where(faster, fastest * (1.1 + 0.1 * u), least + u * (most - least))
     return pace
-
-
-def _room(
-    box: np.ndarray, extent: np.ndarray, margin: float, needed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Least and most of a centre on both axes, (N, 2): the box inside, and a margin if it fits."""
-    spare = (extent - box[:, :2] - box[:, 2:] - needed) / 2
-    kept = np.clip(spare, 0.5, margin)
-    return box[:, :2] + kept, extent - box[:, 2:] - kept
-
-
-def _path(
-    what: Motion,
-    pace: np.ndarray,
-    box: np.ndarray,
-    at_edge: np.ndarray,
-    u: np.ndarray,
-    extent: np.ndarray,
-    num_frames: int,
-) -> np.ndarray:
-    """Where centres go, (N, T, 2), so that boxes (N, 4) about them stay inside the picture."""
-    frames = num_frames - 1
-    axis = 0 if what.manner == "horizontally" else 1
-    if what.verb == "orbiting":
-        sense = 1 if what.manner == "clockwise" else -1
-        room = np.minimum(extent / 2 - box[:, :2], extent / 2 - box[:, 2:]).min(axis=1) - 0.5
-        radius = np.minimum(12 + 6 * u[:, 2], room)
-        centre = np.broadcast_to(extent / 2, (len(pace), 2))
-        return motion.orbit(centre, radius, 360 * u[:, 3], sense * pace / frames, num_frames)
-    needed = np.zeros((len(pace), 2))
-    swing = 9 + 4 * u[:, 4]
-    if what.verb == "moving":
-        step = np.array(DIRECTIONS[what.manner]) / np.linalg.norm(DIRECTIONS[what.manner])
-        needed = pace[:, None] * np.abs(step)
-    elif what.verb == "zigzagging":
-        needed[:, axis], needed[:, 1 - axis] = pace, swing
-    low, high = _room(box, extent, _MARGIN, needed)
-    inner = _room(box, extent, _INSIDE, needed)
-    place = np.where(at_edge[:, None], np.rint(u[:, 2:4]), u[:, 2:4])
-    low = np.where(at_edge[:, None], low, inner[0])
-    high = np.where(at_edge[:, None], high, inner[1])
-    scale = np.clip((high - low) / np.maximum(needed, 1e-9), 0, 1).min(axis=1, keepdims=True)
-    needed = needed * scale  # where even that is too much for the picture
-    first = low + place * (high - low - needed)  # the corner of what it needs
-    position = np.repeat(first[:, None, :], num_frames, axis=1)
-    if what.verb == "moving":
-        start = np.where(step >= 0, first, first + needed)
-        position = motion.straight(start, np.sign(step) * needed / frames, num_frames)
-    elif what.verb == "bouncing":
-        side = np.where(u[:, 4] < 0.5, -1.0, 1.0)
-        hit = frames * (0.35 + 0.3 * u[:, 5])
-        wall = np.where(side > 0, extent[axis] - box[:, 2 + axis] - 0.5, box[:, axis] + 0.5)
-        room = extent[axis] - box[:, axis] - box[:, 2 + axis] - 1
-        speed = np.minimum(pace, room / 0.65) / frames
-        position[:, :, axis] = motion.bounce(wall, speed, hit, side, num_frames)
-    elif what.verb == "zigzagging":
-        leg = max(2, round(frames / 4.5))
-        onward = np.where(u[:, 5] < 0.5, -1.0, 1.0) * needed[:, axis] / 2
-        swing = needed[:, 1 - axis]
-        phase = np.where(u[:, 6] < 0.5, 0.0, 0.5)
-        position[:, :, axis] += needed[:, [axis]] / 2 + motion.ramp(-onward, onward, num_frames)
-        across = motion.zigzag(swing, phase, leg, num_frames)
-        position[:, :, 1 - axis] += swing[:, None] / 2 + across
-    return position

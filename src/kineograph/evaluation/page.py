@@ -1,0 +1,135 @@
+"""What the pages are made of: fragments of report.html, clips that play, bars and tables."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from kineograph.data.clip import Clip
+from kineograph.data.video_io import animation_bytes
+from kineograph.evaluation.accuracy import between, brief, percent
+from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION, Share
+from kineograph.evaluation.verifier import Verdict
+
+_FASTEST = 50.0  # frames a second; browsers slow down faster animations
+
+
+class Html(str):
+    """Text that is markup already. Any other text is escaped where it enters the page."""
+
+
+def fill(fragment: str, **values: object) -> Html:
+    """A fragment of report.html with its places filled in."""
+    text = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
+    return Html(_fragments()[fragment].substitute(text))
+
+
+def join(parts: Iterable[Html]) -> Html:
+    """Pieces of markup, one after the other."""
+    return Html("".join(parts))
+
+
+@functools.cache
+def _fragments() -> dict[str, Template]:
+    _, *parts = re.split(r"<!-- (\S+) -->\n", file_text("report.html"))
+    return {name: Template(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def file_text(name: str) -> str:
+    """A file beside this one."""
+    return resources.files("kineograph.evaluation").joinpath(name).read_text("utf-8")
+
+
+def bar(result: Share, other: float | None = None) -> Html:
+    """A picture of what the text beside it says."""
+    if not result.of:
+        return Html()
+    low, high = result.interval
+    places = {"share": result.share, "low": low, "high": high}
+    if other is not None:
+        places["other"] = other
+    style = ";".join(f"--{name}:{100 * place:.1f}%" for name, place in places.items())
+    return fill("bar" if other is None else "bar-and-other", style=style)
+
+
+_MARKS = {"yes": ("yes", "✓ yes"), "no": ("no", "✗ no"), "cannot judge": ("unknown", "not judged")}
+
+
+def clip_figure(clip: Clip, verdict: Verdict, prompt: str) -> Html:
+    """A clip that plays, the path that the tracker saw, and the verdict with its first reason."""
+    _, height, width, _ = clip.frames.shape
+    css, mark = _MARKS[verdict.verdict]
+    tip = " ".join(verdict.reasons) or "It does what its prompt says."
+    why = brief(verdict.reasons[0]) if css == "no" and verdict.reasons else ""
+    if max(height, width) > 160:
+        css += " large"
+    words = {"prompt": prompt, "mark": mark, "tip": tip, "why": why}
+    pictures = {"video": webp(clip), "still": webp(_exposure(clip))}
+    path = _path(verdict.measured, height, width)
+    return fill("clip", css=css, width=width, height=height, path=path, **words, **pictures)
+
+
+def _path(measured: Mapping[str, Any], height: int, width: int) -> Html:
+    """Where the tracker saw each object go, over a clip of these sides."""
+    objects = [measured, *(measured.get(f"{which} object", {}) for which in ("first", "second"))]
+    unit = min(height, width) / 64
+    lines = []
+    for told in objects:
+        seen = [p for p in told.get("centre", []) if p and None not in p]
+        points = " ".join(f"{x * unit:.1f},{y * unit:.1f}" for x, y in seen)
+        if len(seen) > 1:
+            x, y = (value * unit for value in seen[0])
+            lines.append(fill("line", points=points, x=f"{x:.1f}", y=f"{y:.1f}", r=1.4 * unit))
+    return fill("path", box=f"0 0 {width} {height}", lines=join(lines)) if lines else Html()
+
+
+def webp(clip: Clip) -> str:
+    """A clip as the address of an animation that holds it."""
+    data = animation_bytes(replace(clip, fps=min(clip.fps, _FASTEST)), "webp")
+    return "data:image/webp;base64," + base64.b64encode(data).decode()
+
+
+def _exposure(clip: Clip) -> Clip:
+    """One frame that shows the whole motion, earlier moments fainter: what a still can tell."""
+    frames = clip.frames.astype(np.float32)
+    background = np.median(frames.reshape(-1, 3), axis=0)
+    strength = np.linspace(0.2, 1.0, len(frames))[:, None, None, None]
+    offset = (frames - background) * strength
+    strongest = np.abs(offset).sum(axis=3).argmax(axis=0)
+    picked = np.take_along_axis(offset, strongest[None, :, :, None], axis=0)
+    exposed = np.rint(background + picked).clip(0, 255).astype(np.uint8)
+    return replace(clip, frames=exposed)
+
+
+def pairs(caption: str, values: Mapping[str, str]) -> Html:
+    """A table of names and values; nothing where there are none."""
+    rows = join(fill("pair", name=name, value=value) for name, value in values.items())
+    return fill("pairs", caption=caption, rows=rows) if rows else Html()
+
+
+def share_text(share: float, of: int) -> str:
+    """Per cent, which no line break parts from its number."""
+    return percent(share, of).replace(" ", "\N{NARROW NO-BREAK SPACE}")
+
+
+_MEANINGS = {name: (f.__doc__ or "").partition("\n")[0] for name, f in (CORRUPTIONS | MILD).items()}
+_MEANINGS |= {
+    "true": "Nothing: they do what their caption says.",
+    WRONG_CAPTION: "Judged by each of the other captions.",
+}
+
+
+def trial_row(name: str, result: Share) -> Html:
+    """What the judge said of clips that something was done to."""
+    counts = {"accepted": f"{result.accepted:,}", "of": f"{result.of:,}"}
+    shares = {"share": share_text(result.share, result.of), "interval": between(result)}
+    return fill("judge-row", name=name, meaning=_MEANINGS.get(name, ""), **counts, **shares)
