@@ -13,6 +13,7 @@ from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
 from kineograph.data.video_io import video_bytes
+from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.models import checkpoint
 
 TOY = {
@@ -186,3 +187,46 @@ def test_the_recorded_baseline_is_read_as_it_was_written() -> None:
     assert baseline.training is not None
     assert 0 <= baseline.training <= 1
     assert set(baseline.prompts) == set(UNSEEN_PROMPTS)
+
+
+# ---- by split ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shapes_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    toy = TOY | {"data": {"source": "shapes", "num_frames": 6, "height": 32, "width": 32}}
+    folder = tmp_path_factory.mktemp("runs") / "shapes"
+    api.train(recipes.resolve("tutorial", toy), folder)
+    return folder
+
+
+def test_a_model_is_tried_on_any_split_of_its_source(shapes_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    found = api.evaluate_split(shapes_run, split="held-out", count=12, report_to=page)
+    assert (found.source, found.split) == ("shapes", "held-out")
+    assert found.model.joint.of == 12
+    assert found.ceiling.joint.share > found.floor.joint.share
+    assert found.model.trials[0].clip.frames.shape == (6, 32, 32, 3)
+    text = page.read_text()
+    assert f"kineograph evaluate {shapes_run} --source shapes --split held-out --count 12" in text
+    assert "recolored" in text
+
+
+def test_a_frechet_distance_of_few_clips_is_refused_before_the_work(shapes_run: Path) -> None:
+    with pytest.raises(RequestError, match="--anyway"):
+        api.evaluate_split(shapes_run, count=12, frechet=FrechetOptions())
+    found = api.evaluate_split(shapes_run, count=12, frechet=FrechetOptions(anyway=True))
+    assert any(name.startswith("Fréchet video distance") for name in found.measures)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"split": "no such"}, "no such"),
+        ({"source": "tutorial", "split": "train"}, "no splits"),
+        ({"source": "nowhere"}, "nowhere"),
+    ],
+)
+def test_a_wrong_split_is_refused(shapes_run: Path, told: dict[str, str], why: str) -> None:
+    with pytest.raises(RequestError, match=why):
+        api.evaluate_split(shapes_run, count=4, **told)

@@ -28,6 +28,7 @@ from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
 from kineograph.evaluation.corruptions import own_error, trial_by_corruption
+from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.judges import breaks, judge_of
 from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Judge, Verdict
@@ -41,8 +42,10 @@ from kineograph.training.environment import environment, version
 from kineograph.training.loop import Ended, Hooks, Trainer
 from kineograph.training.metrics_log import read_metrics
 
+MOST_CAPTIONS = 64
+"""Training captions that are tried, of a source that has very many; a split has others."""
 CHECK_CLIPS = 108
-"""Clips in the live verification, of up to 64 captions: a trend, not a result."""
+"""Clips in the live verification: a trend, not a result."""
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
@@ -127,12 +130,14 @@ def evaluate_split(
     count: int = 512,
     seed: int = EVALUATION_SEED,
     settings: Mapping[str, Any] | None = None,
+    frechet: FrechetOptions | None = None,
     report_to: str | Path | None = None,
 ) -> SplitEvaluation:
     """Judge a clip for each of ``count`` prompts of a split, fact by fact.
 
     ``source`` is the model's own unless named, with the settings it was trained with, save for
-    ``split`` and what ``settings`` says. ``report_to`` is a file for the page that tells it all.
+    ``split`` and what ``settings`` says. ``frechet`` asks for the Fréchet
+    video distance, too, and ``report_to`` is a file for the page that tells it all.
     Raises RequestError for a source without splits.
     """
     pipeline = load(model)
@@ -151,7 +156,7 @@ def evaluate_split(
 
     judge_clip, pairs = judge_of(name, asked), getattr(module, "PAIRS", ())
     data_of = Split(name, split, asked, trained, pairs)
-    found = by_split(generate, data_of, judge_clip, count=count, seed=seed)
+    found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
         command = ["kineograph", "evaluate", str(model), "--source", name, "--split", split]
         command += ["--count", str(count), "--seed", str(seed)]
@@ -177,7 +182,7 @@ def _generator(pipeline: Pipeline, seed: int) -> Any:
 
 def _prompts(info: dict[str, Any], wanted: Sequence[str] | None) -> list[tuple[str, bool]]:
     trained = list(info.get("captions", []))
-    asked = list(wanted) if wanted else trained + list(info.get("unseen_prompts", []))
+    asked = list(wanted or trained[:MOST_CAPTIONS] + list(info.get("unseen_prompts", [])))
     if not asked:
         raise RequestError("This model does not say what it was trained on.", "Name prompts.")
     return [(prompt, prompt in trained) for prompt in asked]
@@ -269,7 +274,7 @@ class _Checker:
     def __init__(
         self, folder: Path, captions: Sequence[str], tokenizer: CaptionTokenizer, judge: Judge
     ) -> None:
-        self.folder, self.captions, self.tokenizer = folder, captions[:64], tokenizer
+        self.folder, self.captions, self.tokenizer = folder, captions[:MOST_CAPTIONS], tokenizer
         self.clips, self.judge = max(1, CHECK_CLIPS // len(self.captions)), judge
 
     def __call__(self, model: VideoModel, step: int) -> dict[str, float]:

@@ -8,8 +8,9 @@ import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.data.sources.tutorial import Config, Source
-from kineograph.evaluation.frechet import distance, frechet
+from kineograph.evaluation.frechet import FrechetOptions, distance, frechet
 
+ANYWAY = FrechetOptions(anyway=True)
 RNG = np.random.default_rng(0)
 
 
@@ -26,7 +27,7 @@ def test_it_grows_as_clips_get_worse() -> None:
     frozen = np.repeat(again[:, :1], 10, axis=1)
     noise = RNG.integers(0, 256, again.shape).astype(np.uint8)
     near, far, farthest = (
-        frechet(real, clips, anyway=True).distance for clips in (again, frozen, noise)
+        frechet(real, clips, ANYWAY).distance for clips in (again, frozen, noise)
     )
     assert near < far < farthest
 
@@ -34,8 +35,8 @@ def test_it_grows_as_clips_get_worse() -> None:
 def test_few_clips_are_refused_and_the_name_tells_the_protocol() -> None:
     clips = Source(Config()).batch(np.arange(40), 0).frames
     with pytest.raises(RequestError, match=r"2,048.*--anyway"):
-        frechet(clips, clips)
-    found = frechet(clips, clips, anyway=True)
+        frechet(clips, clips, FrechetOptions())
+    found = frechet(clips, clips, ANYWAY)
     assert found.distance == pytest.approx(0, abs=1e-6)
     for part in ("8×8", "40 and 40", "10×64×64"):
         assert part in found.name
@@ -54,9 +55,9 @@ class FakeI3D(torch.nn.Module):
 def test_only_i3d_is_called_fvd(tmp_path: Path) -> None:
     clips = Source(Config(num_frames=4)).batch(np.arange(8), 0).frames
     torch.jit.script(FakeI3D()).save(tmp_path / "i3d.pt")
-    found = frechet(clips, clips, weights=tmp_path / "i3d.pt", anyway=True)
+    found = frechet(clips, clips, FrechetOptions(tmp_path / "i3d.pt", anyway=True))
     assert found.name.startswith("FVD")
     (tmp_path / "none.pt").write_bytes(b"not a network")
     for bad in ("none.pt", "missing.pt"):
         with pytest.raises(RequestError):
-            frechet(clips, clips, weights=tmp_path / bad, anyway=True)
+            frechet(clips, clips, FrechetOptions(tmp_path / bad, anyway=True))

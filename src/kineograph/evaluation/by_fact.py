@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from kineograph.data.grammar import DIRECTIONS
 from kineograph.data.motion import PACES
 from kineograph.evaluation import novelty
 from kineograph.evaluation.corruptions import Share
+from kineograph.evaluation.frechet import FrechetOptions
+from kineograph.evaluation.frechet import frechet as distance_of
 from kineograph.evaluation.verifier import Judge, Verdict
 
 _PROMPTS, _SAMPLES, _POOL = 4, 64, 2048  # for diversity
@@ -184,7 +187,9 @@ class SplitEvaluation:
             product = f"{100 * self.model.product:.1f} %"
             lines.append(_line("product of the facts", product, "", ""))
             lines.append(_cells("real clips, shuffled captions", self.floor.joint, None))
-        lines += [f"  {name:<66}{value:>10.3g}" for name, value in self.measures.items()]
+        for name, value in self.measures.items():
+            *above, last = textwrap.wrap(name, 64)
+            lines += [f"  {line}" for line in above] + [f"  {last:<66}{value:>10.3g}"]
         return "\n".join(lines)
 
 
@@ -226,9 +231,20 @@ class Split:
 
 
 def evaluate_split(
-    generate: Generate, data: Split, judge: Judge, *, count: int, seed: int
+    generate: Generate,
+    data: Split,
+    judge: Judge,
+    *,
+    count: int,
+    seed: int,
+    frechet: FrechetOptions | None = None,
 ) -> SplitEvaluation:
-    """Generate a clip for each of ``count`` captions of a split and judge them."""
+    """Generate a clip for each of ``count`` captions of a split and judge them.
+
+    With ``frechet`` the Fréchet video distance to the real clips is among the measures.
+    """
+    if frechet is not None:
+        frechet.check(count)
     real = real_clips(data.source, count, seed)
     told = [clip.facts for clip in real]
     made = generate([clip.caption for clip in real])
@@ -238,6 +254,10 @@ def evaluate_split(
     measures = velocity_errors(model, ceiling)
     measures |= _diversity(generate, data.source, real, judge, seed)
     measures |= _memory(made, real, data.training)
+    if frechet is not None:
+        theirs, ours = (np.stack([clip.frames for clip in clips]) for clips in (real, made))
+        taken = distance_of(theirs, ours, frechet)
+        measures[taken.name] = taken.distance
     return SplitEvaluation(data.name, data.split, model, ceiling, floor, measures, data.pairs)
 
 

@@ -35,21 +35,35 @@ class Frechet:
     name: str
 
 
-def frechet(
-    real: np.ndarray, made: np.ndarray, *, weights: Path | None = None, anyway: bool = False
-) -> Frechet:
+@dataclass(frozen=True)
+class FrechetOptions:
+    """How to take a distance."""
+
+    weights: Path | None = None
+    """TorchScript file of the I3D that "FVD" stands for; else cells of luma are the features."""
+    anyway: bool = False
+    """Take it of fewer than 2,048 clips, too."""
+
+    def check(self, clips: int) -> None:
+        """Raises RequestError where there are too few clips, or no such file."""
+        if clips < MIN_CLIPS and not self.anyway:
+            raise RequestError(
+                f"A Fréchet distance of {clips} clips says little; {MIN_CLIPS:,} are the least.",
+                "Ask for more clips, or add --anyway.",
+            )
+        if self.weights is not None and not self.weights.is_file():
+            raise RequestError(
+                f"There is no file {self.weights}.", "Name the TorchScript file of I3D."
+            )
+
+
+def frechet(real: np.ndarray, made: np.ndarray, options: FrechetOptions) -> Frechet:
     """Distance of two sets of clips, (N, T, H, W, 3) uint8 each.
 
-    ``weights`` is the TorchScript file of I3D that "FVD" stands for; without it the features are
-    the luma of 8×8 cells of every frame and its change. Raises RequestError for fewer than 2,048
-    clips of either unless ``anyway``.
+    Raises RequestError for fewer than 2,048 clips of either, unless that is wanted anyway.
     """
-    fewest = min(len(real), len(made))
-    if fewest < MIN_CLIPS and not anyway:
-        raise RequestError(
-            f"A Fréchet distance of {fewest} clips says little; {MIN_CLIPS:,} are the least.",
-            "Ask for more clips, or add --anyway.",
-        )
+    options.check(min(len(real), len(made)))
+    weights = options.weights
     features = _i3d(weights) if weights is not None else cells
     _, num_frames, height, width, _ = made.shape
     kind = "FVD" if weights is not None else "Fréchet video distance"
@@ -83,8 +97,6 @@ def cells(clips: np.ndarray) -> np.ndarray:
 
 def _i3d(weights: Path) -> Features:
     """The network in a TorchScript file, as StyleGAN-V and others pass it around."""
-    if not weights.is_file():
-        raise RequestError(f"There is no file {weights}.", "Name the TorchScript file of I3D.")
     import torch
 
     try:

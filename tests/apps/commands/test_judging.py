@@ -11,6 +11,9 @@ import pytest
 from kineograph.apps.commands import judging
 from kineograph.data.clip import Clip
 from kineograph.evaluation.accuracy import Evaluation, judged
+from kineograph.evaluation.by_fact import SplitEvaluation, score
+from kineograph.evaluation.frechet import FrechetOptions
+from kineograph.evaluation.verifier import verify
 
 
 @pytest.mark.parametrize(
@@ -161,9 +164,44 @@ def test_evaluating_asks_the_api(call: Any, monkeypatch: pytest.MonkeyPatch, sti
     assert asked["seed"] == 3
 
 
+def test_a_split_is_asked_of_the_api(
+    call: Any, monkeypatch: pytest.MonkeyPatch, still: Clip
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def evaluate_split(model: Path, **told: Any) -> SplitEvaluation:
+        asked.update(told, model=model)
+        none = score([still], [None], verify)
+        return SplitEvaluation("shapes", "held-out", none, none, none, {"a measure": 0.5})
+
+    monkeypatch.setattr("kineograph.api.evaluate_split", evaluate_split)
+    done = call("evaluate", "runs/a", "--split", "held-out", "--out", "r.html")
+    assert done.code == 0
+    assert "a measure" in done.out
+    assert (asked["split"], asked["source"], asked["report_to"]) == (
+        "held-out",
+        None,
+        Path("r.html"),
+    )
+    told = call("evaluate", "runs/a", "--source", "shapes", "--count", "9", "--json").json
+    assert (asked["split"], asked["count"], told["split"]) == ("train", 9, "held-out")
+    call("evaluate", "runs/a", "--split", "train", "--frechet", "--anyway")
+    assert asked["frechet"] == FrechetOptions(None, anyway=True)
+
+
 @pytest.mark.parametrize(
     "words",
-    [("nowhere",), ("nowhere", "--count", "0"), ("nowhere", "--prompts", "a", ""), ()],
+    [
+        ("nowhere",),
+        ("nowhere", "--count", "0"),
+        ("nowhere", "--prompts", "a", ""),
+        (),
+        ("nowhere", "--split", "train"),
+        ("nowhere", "--prompts", "a", "--split", "train"),
+        ("nowhere", "--out", "r.html"),
+        ("nowhere", "--frechet"),
+        ("nowhere", "--split", "train", "--out", "."),
+    ],
 )
 def test_a_wrong_evaluation_is_refused(words: tuple[str, ...], call: Any) -> None:
     assert call("evaluate", *words).code == 2

@@ -114,6 +114,9 @@ def evaluate(
     split: str | None = None,
     out: Path | None = None,
     force: bool = False,
+    frechet: bool = False,
+    i3d: Path | None = None,
+    anyway: bool = False,
 ) -> Answer:
     """Measure how many of a model's videos do what their prompts say.
 
@@ -129,18 +132,22 @@ def evaluate(
         split: "train", "held-out", ...: what part of the source.
         out: With --split: write a page that tells it all, one HTML file.
         force: Replace that file.
+        frechet: With --split: measure the Fréchet video distance to real clips, too.
+        i3d: With --frechet: the TorchScript file of I3D; then the distance is the FVD.
+        anyway: With --frechet: even of fewer than 2,048 videos.
     """
     from kineograph.core.files import check_free
     from kineograph.data.grammar import check_prompt
+    from kineograph.evaluation.frechet import FrechetOptions
 
     wanted = [check_prompt(prompt) for prompt in prompts]
     if count is not None and count < 1:
         raise RequestError(f"--count is {count}.", "Ask for at least one video.")
     if wanted and (source or split):
         raise RequestError("Prompts were given, and a source or split too.", "Choose one of them.")
+    if (out is not None or frechet) and not (source or split):
+        raise RequestError("--out and --frechet want a split.", "Add --split train.")
     if out is not None:
-        if not (source or split):
-            raise RequestError("--out was given without a split.", "Add --split train.")
         check_free(out, force)
     from kineograph import api
 
@@ -149,6 +156,7 @@ def evaluate(
         given |= {} if count is None else {"count": count}
         terminal.say("Generating videos of a split's prompts and judging them ...")
         given |= {"source": source, "split": split or "train", "report_to": out}
+        given |= {"frechet": FrechetOptions(i3d, anyway)} if frechet else {}
         found = api.evaluate_split(model, **given)
         return Answer({"model": model, **found.as_json()}, lambda: print(found.format()))
     count = count or 64
