@@ -1,10 +1,11 @@
 """How often is the judge wrong? True clips of every caption, and the same clips broken on purpose.
 
-    python benchmarks/judge.py                 # 600 clips a caption, about 15 minutes on a core
+    python benchmarks/judge.py                 # 600 clips a caption, about 25 minutes on a core
     python benchmarks/judge.py --clips 50      # a quick look
 
 Prints the share accepted in per cent and writes ``benchmarks/results/judge.json``. Beside the
-plain clips it judges them after H.264, enlarged, in other colours, sizes and lengths.
+plain clips it judges them after H.264, enlarged, in other colours, sizes and lengths, and clips of
+the source "shapes", of one object and of two.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from pathlib import Path
 import numpy as np
 
 from kineograph.data.clip import Clip
+from kineograph.data.sources import shapes
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video, video_bytes
+from kineograph.evaluation.by_fact import numbers, real_clips, score, shuffled
 from kineograph.evaluation.corruptions import (
     CORRUPTIONS,
     WRONG_CAPTION,
-    OwnError,
     Share,
     own_error,
+    trial_by_corruption,
 )
+from kineograph.evaluation.judges import breaks
 from kineograph.evaluation.verifier import verify
 from kineograph.training.environment import environment
 
@@ -89,9 +93,21 @@ def clips_per_second() -> float:
     return len(batch.captions) / (time.process_time() - start)
 
 
-def percent(trial: OwnError, version: str) -> str:
+def of_shapes(clips: int) -> dict[str, dict[str, Share]]:
+    """The source "shapes", one object and two, in the splits: what is accepted of each version."""
+    found = {}
+    for name, two in (("one object", 0.0), ("two objects", 1.0)):
+        for split in ("train", "held-out", "out-of-range"):
+            source = shapes.Source(shapes.Config(split=split, two_objects=two))
+            real = real_clips(source, clips, seed=2026)
+            wrong = score(shuffled(real), [None] * len(real), verify)
+            table = trial_by_corruption(real, verify, breaks)
+            found[f"shapes, {name}, {split}"] = table | {"shuffled captions": wrong.joint}
+    return found
+
+
+def percent(share: Share) -> str:
     """Accepted of tried, with the 95 % interval."""
-    share = trial.total(version)
     low, high = share.interval
     return f"{100 * share.share:7.3f} % of {share.of:6d}  ({100 * low:.2f} to {100 * high:.2f} %)"
 
@@ -109,7 +125,7 @@ def main() -> None:
     print(plain.format())
     print("\nAll captions, with 95 % intervals:")
     for version in plain.versions:
-        print(f"  {version:14} {percent(plain, version)}")
+        print(f"  {version:14} {percent(plain.total(version))}")
 
     print("\nOther conditions: true clips; their clips under wrong captions; broken clips:")
     conditions = {}
@@ -123,6 +139,12 @@ def main() -> None:
         print(f"  {name:16}" + "".join(f"{100 * s.share:9.3f} % of {s.of:5d}" for s in shares))
         conditions[name] = {"config": asdict(condition.config), "error": trial.as_json()["all"]}
 
+    compositional = of_shapes(arguments.clips)
+    for name, table in compositional.items():
+        print(f"\n{name}:")
+        for version, share in table.items():
+            print(f"  {version:18} {percent(share)}")
+
     speed = clips_per_second()
     print(f"\nverify: {speed:.0f} clips/s of 10×64×64 on one core (processor time)")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +154,10 @@ def main() -> None:
         "corruptions": {n: (f.__doc__ or "").splitlines()[0] for n, f in CORRUPTIONS.items()},
         "accepted": plain.as_json(),
         "conditions": conditions,
+        "shapes": {
+            name: {version: numbers(share) for version, share in table.items()}
+            for name, table in compositional.items()
+        },
         "verify_clips_per_second_and_core": round(speed, 1),
         "seconds": round(time.perf_counter() - began, 1),
         "environment": environment(),

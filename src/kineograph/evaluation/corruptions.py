@@ -131,7 +131,7 @@ def broken(name: str, description: Description) -> bool:
     """Whether corruption ``name`` makes what ``description`` says false.
 
     Bouncing and zigzagging are the same played backwards, and the mean of two moments of
-    something that grows in place is again one that does.
+    something that grows or turns in place is again one that does.
     """
     verbs = {o.motion.verb for o in description.objects}
     if name == "reversed":
@@ -140,7 +140,7 @@ def broken(name: str, description: Description) -> bool:
         return any(o.color and o.color not in _GREYS for o in description.objects)
     if name in ("frozen", "shuffled"):
         return verbs != {"standing"}
-    return not (name == "averaged" and verbs <= {"shrinking", "expanding", "standing"})
+    return not (name == "averaged" and verbs <= {"shrinking", "expanding", "standing", "spinning"})
 
 
 _GREYS = ("white", "black", "grey")
