@@ -32,7 +32,7 @@ from kineograph.evaluation.corruptions import (
     own_error,
     trial_by_corruption,
 )
-from kineograph.evaluation.judges import breaks
+from kineograph.evaluation.judges import breaks_of
 from kineograph.evaluation.verifier import verify
 from kineograph.training.environment import environment
 
@@ -101,7 +101,7 @@ def of_shapes(clips: int) -> dict[str, dict[str, Share]]:
             source = shapes.Source(shapes.Config(split=split, two_objects=two))
             real = real_clips(source, clips, seed=2026)
             wrong = score(shuffled(real), [None] * len(real), verify)
-            table = trial_by_corruption(real, verify, breaks)
+            table = trial_by_corruption(real, verify, breaks_of(source))
             found[f"shapes, {name}, {split}"] = table | {"shuffled captions": wrong.joint}
     return found
 

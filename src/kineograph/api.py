@@ -17,19 +17,18 @@ from typing import Any
 import torch
 
 from kineograph.core import config, registry, seeds
-from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, read_json, translate_os_errors, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.video_io import animation_bytes, read_video
-from kineograph.evaluation import report, split_report, verifier
+from kineograph.evaluation import report, split_report
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
 from kineograph.evaluation.corruptions import own_error, trial_by_corruption
 from kineograph.evaluation.frechet import FrechetOptions
-from kineograph.evaluation.judges import breaks, judge_of
+from kineograph.evaluation.judges import breaks_of, judge_of, verify_any
 from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models import checkpoint
@@ -44,6 +43,7 @@ from kineograph.training.metrics_log import read_metrics
 
 MOST_CAPTIONS = 64
 """Training captions that are tried, of a source that has very many; a split has others."""
+_KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
 CHECK_CLIPS = 108
 """Clips in the live verification: a trend, not a result."""
 _CHECK_SEED = 20_000
@@ -99,10 +99,8 @@ def generate(
 
 def verify(video: str | Path | Clip, prompt: str) -> Verdict:
     """Does the video, a file or a clip, do what the prompt says?"""
-    if isinstance(video, Clip):
-        return verifier.verify_clip(video, prompt)
-    read = read_video(video)
-    return verifier.verify(read.frames, prompt, read.fps)
+    shown = video if isinstance(video, Clip) else read_video(video)
+    return verify_any(shown.frames, prompt, shown.fps)
 
 
 def evaluate(
@@ -118,7 +116,7 @@ def evaluate(
     """
     pipeline = load(model)
     recipe = build(pipeline.info["recipe"])
-    decide = judge_of(recipe.source, registry.load(SOURCES, recipe.source).Source(recipe.data))
+    decide = judge_of(registry.load(SOURCES, recipe.source).Source(recipe.data))
     return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count, decide)
 
 
@@ -154,7 +152,7 @@ def evaluate_split(
     def generate(prompts: Sequence[str]) -> list[Clip]:
         return pipeline.batch(prompts, range(len(prompts)), seed)
 
-    judge_clip, pairs = judge_of(name, asked), getattr(module, "PAIRS", ())
+    judge_clip, pairs = judge_of(asked), getattr(module, "PAIRS", ())
     data_of = Split(name, split, asked, trained, pairs)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
@@ -165,7 +163,7 @@ def evaluate_split(
             evaluation=found,
             command=shlex.join([*command, "--out", str(report_to)]),
             version=version(),
-            judge=trial_by_corruption(some, judge_clip, breaks),
+            judge=trial_by_corruption(some, judge_clip, breaks_of(asked)),
             settings=config.to_toml(recipe.to_dict()),
             environment=environment(),
             date=time.strftime("%Y-%m-%d"),
@@ -202,12 +200,12 @@ def train(
         check_free(folder)
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     tokenizer = CaptionTokenizer.train(source.captions)
-    first = source.clip(0, recipe.seed).frames
+    first = source.clip(0, recipe.seed)
     torch.manual_seed(seeds.seed_for(recipe.seed))
-    shape = VideoShape(*first.shape[:3])
+    shape = VideoShape(*first.frames.shape[:3])
     model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)
-    checker = _Checker(folder, captions, tokenizer, judge_of(recipe.source, source))
+    checker = _Checker(folder, captions, tokenizer, judge_of(source))
     hooks = replace(hooks or Hooks(), check=checker)
     trainer = Trainer(
         model, source, tokenizer, recipe.training, seed=recipe.seed, folder=folder, hooks=hooks
@@ -220,9 +218,9 @@ def train(
     unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
     info = {
         "recipe": recipe.to_dict(),
-        "captions": captions,
+        "captions": captions[:_KEPT_CAPTIONS],
         "unseen_prompts": list(unseen),
-        "fps": DEFAULT_FPS,
+        "fps": first.fps,
         "version": version(),
         "steps": trainer.step,
         "seconds": round(trainer.elapsed, 1),

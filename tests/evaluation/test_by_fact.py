@@ -38,6 +38,13 @@ class Copycat:
         ]
 
 
+class Unknown:
+    """A source of somebody's own clips."""
+
+    def clip(self, index: int, seed: int) -> Clip:
+        return Clip(np.zeros((4, 16, 16, 3), np.uint8), "my cat")
+
+
 @pytest.fixture(scope="module")
 def found() -> SplitEvaluation:
     data = Split("shapes", "held-out", HELD, TRAIN, PAIRS)
@@ -93,14 +100,14 @@ def test_no_shuffled_clip_keeps_its_caption() -> None:
 
 def test_captions_of_ones_own_are_declined() -> None:
     clips = real_clips(TRAIN, 3, seed=1)
-    declined = score(clips, [None] * 3, judges.judge_of("folder", TRAIN))
+    declined = score(clips, [None] * 3, judges.judge_of(Unknown()))
     assert declined.joint.of == 0
     assert {t.verdict.verdict for t in declined.trials} == {"cannot judge"}
 
 
 def test_the_judge_knows_broken_clips_of_shapes() -> None:
     clips = real_clips(TRAIN, 24, seed=4)
-    table = trial_by_corruption(clips, verify, judges.breaks)
+    table = trial_by_corruption(clips, verify, judges.breaks_of(TRAIN))
     assert set(table) == {"true", *CORRUPTIONS, *MILD}
     assert table["true"].share == 1
     assert sum(table[name].accepted for name in CORRUPTIONS) <= 1
@@ -109,7 +116,7 @@ def test_the_judge_knows_broken_clips_of_shapes() -> None:
 
 
 def test_the_page_shows_clips_with_paths_and_says_how_to_repeat_it(found: SplitEvaluation) -> None:
-    table = trial_by_corruption(found_clips(found), verify, judges.breaks)
+    table = trial_by_corruption(found_clips(found), verify, judges.breaks_of(TRAIN))
     page = render(SplitReport(found, "kineograph evaluate MODEL --split held-out", "1.2.3", table))
     assert page.count("<polyline") >= 10
     assert "kineograph evaluate MODEL --split held-out" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -12,7 +13,15 @@ from kineograph.core import registry
 from kineograph.data.clip import Source
 
 PACKAGE = "kineograph.data.sources"
-NAMES = registry.names(PACKAGE)
+
+
+def needs_a_folder(name: str) -> bool:
+    """Those have the same tests in files of their own, on folders that these make."""
+    settings = dataclasses.fields(registry.load(PACKAGE, name).Config)
+    return any(s.default is s.default_factory is dataclasses.MISSING for s in settings)
+
+
+NAMES = [name for name in registry.names(PACKAGE) if not needs_a_folder(name)]
 
 
 def make(name: str) -> Source:

@@ -11,13 +11,19 @@ from kineograph.apps.terminal import Answer
 from kineograph.core.errors import KineographError, RequestError
 
 if TYPE_CHECKING:
-    from kineograph.evaluation.verifier import Verdict
+    from kineograph.evaluation.verifier import Judge, Verdict
 
 _EXIT_CODES = {"yes": 0, "no": 1, "cannot judge": 2}
 
 
 def verify(
-    video: str | None = None, prompt: str | None = None, /, *, batch: Path | None = None
+    video: str | None = None,
+    prompt: str | None = None,
+    /,
+    *,
+    batch: Path | None = None,
+    source: str | None = None,
+    path: str | None = None,
 ) -> Answer | int:
     """Does a video do what a prompt says? Exit code 0 yes, 1 no, 2 cannot judge.
 
@@ -28,27 +34,44 @@ def verify(
         video: A video file, or an animated GIF, WebP or PNG.
         prompt: What it should show, such as "circle moving left".
         batch: Instead, a file with a line {"video": ..., "prompt": ...} for each; prints as many.
+        source: Judge as this source does; by default the words of the prompt decide.
+        path: With --source: its folder, such as that of the sheets for sprites.
     """
+    judge = _chosen(source, path)
     if batch is not None:
         if video is not None:
             raise RequestError("A video and --batch were given.", "Choose one of them.")
-        return _verify_batch(batch)
+        return _verify_batch(batch, judge)
     if video is None or prompt is None:
         missing = "video" if video is None else "prompt"
         raise RequestError(f"The {missing} is missing.", 'Write: kineograph verify VIDEO "PROMPT".')
-    verdict = _judge(Path(video), prompt)
+    verdict = _judge(Path(video), prompt, judge)
     data = {"video": video, "prompt": prompt, **verdict_data(verdict)}
     code = _EXIT_CODES[verdict.verdict]
     return Answer(data, lambda: terminal.show_verdict(video, prompt, verdict), code)
 
 
-def _judge(video: Path, prompt: str) -> Verdict:
+def _chosen(source: str | None, path: str | None) -> Judge:
+    """The judge of a source by its name, or the one that the words of a prompt ask for."""
+    from kineograph.core import config, registry
+    from kineograph.evaluation.judges import judge_of, verify_any
+
+    if source is None:
+        if path is not None:
+            raise RequestError("--path was given without a source.", "Add --source NAME.")
+        return verify_any
+    sources = "kineograph.data.sources"
+    module = registry.load(sources, source)
+    settings = {} if path is None else {"path": path}
+    return judge_of(module.Source(config.build(module.Config, settings, path="data")))
+
+
+def _judge(video: Path, prompt: str, judge: Judge) -> Verdict:
     """What ``api.verify`` does, without torch."""
     from kineograph.data.video_io import read_video
-    from kineograph.evaluation import verifier
 
     read = read_video(video)
-    return verifier.verify(read.frames, prompt, read.fps)
+    return judge(read.frames, prompt, read.fps)
 
 
 def verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -60,7 +83,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _verify_batch(path: Path) -> int:
+def _verify_batch(path: Path, judge: Judge) -> int:
     """A line of JSON for each line that is not blank, whatever is wrong with it."""
     from kineograph.core.files import translate_os_errors
 
@@ -69,11 +92,11 @@ def _verify_batch(path: Path) -> int:
     with opened as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                print(json.dumps(_verify_line(line, number, path.parent)), flush=True)
+                print(json.dumps(_verify_line(line, number, path.parent, judge)), flush=True)
     return 0
 
 
-def _verify_line(line: bytes, number: int, home: Path) -> dict[str, Any]:
+def _verify_line(line: bytes, number: int, home: Path, judge: Judge) -> dict[str, Any]:
     pair: dict[str, Any] = {"video": None, "prompt": None}
     verdict: dict[str, Any] = {"verdict": "cannot judge", "reasons": [], "measured": {}}
     try:
@@ -82,7 +105,7 @@ def _verify_line(line: bytes, number: int, home: Path) -> dict[str, Any]:
         beside = home / video
         if not video.exists() and beside.exists():
             video = beside
-        verdict = verdict_data(_judge(video, pair["prompt"]))
+        verdict = verdict_data(_judge(video, pair["prompt"], judge))
     except Exception as error:  # one bad line must not end the batch
         known = isinstance(error, KineographError)
         verdict["reasons"] = [

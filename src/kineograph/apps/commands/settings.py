@@ -27,6 +27,8 @@ def show(command: str, named: str | None) -> None:
         if not named:
             _advise("For the settings of its data and model: kineograph train RECIPE --help")
     elif named:
+        if command in ("data check", "data pack"):
+            named = "folder"  # what is named is one
         rows = _rows(plugin_file("source", named), "Config", {})
         _print(f"Settings of the source {named}", "data", rows)
     else:

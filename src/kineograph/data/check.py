@@ -1,0 +1,157 @@
+"""What will happen to every clip of a folder: used, changed or left out, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kineograph.core.errors import RequestError
+from kineograph.data import cache
+from kineograph.data.clip import Clip
+from kineograph.data.conform import Conformed
+from kineograph.data.entry import Entry, Status, printable
+from kineograph.data.extraction import Extraction
+from kineograph.data.layouts import Layout
+from kineograph.data.sources.folder import Config, form_of, is_held_out, layout_of
+from kineograph.data.workers import conform_all
+
+SHOWN = 48
+"""Clips on the contact sheet, at most."""
+
+Progress = Callable[[int, int], None]
+"""Told how many clips of how many are read."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What happens to one clip."""
+
+    name: str
+    caption: str
+    status: Status
+    reason: str = ""
+    """Why it is left out."""
+    changes: tuple[str, ...] = ()
+    """"retimed", "resized", and "caption duplicated" where another clip has the same."""
+    clips: int = 0
+    """How many clips of the wanted length it gives."""
+    split: str = ""
+    """"train" or "held-out", where it is used."""
+    original: dict[str, float] = field(default_factory=dict)
+    """The file's own width, height, frames, seconds and fps."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happens to every clip of a folder."""
+
+    path: Path
+    layout: str
+    findings: list[Finding]
+    sheet: list[Clip]
+    """Clips to look at, as they would be trained on: all that are used, or some from all over."""
+
+    @property
+    def left_out(self) -> list[Finding]:
+        """The clips that are not used."""
+        return [finding for finding in self.findings if finding.status != "used"]
+
+    def counts(self) -> dict[str, int]:
+        """How many have which status, and which change; the commonest first."""
+        statuses = Counter(finding.status for finding in self.findings)
+        changes = Counter(change for finding in self.findings for change in finding.changes)
+        return dict(statuses.most_common()) | dict(changes.most_common())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for machines."""
+        return {
+            "path": str(self.path),
+            "layout": self.layout,
+            "counts": self.counts(),
+            "clips": [asdict(finding) for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a clip once it was decoded."""
+
+    failed: str = ""
+    changes: tuple[str, ...] = ()
+    clips: int = 0
+    frames: int = 0
+    original: dict[str, float] = field(default_factory=dict)
+
+
+def check(config: Config, *, workers: int, progress: Progress = lambda done, total: None) -> Report:
+    """Read every clip of a folder. Raises RequestError where the request or the layout is wrong."""
+    if cache.is_pack(config.path):
+        raise RequestError(f"{config.path} is a pack.", "Check the folder that it was made of.")
+    form, layout = form_of(config), layout_of(config)
+    extraction = Extraction(config.num_frames, config.stride, config.frame_extraction)
+    there = {e.video: e for e in layout.entries if _has_file(e)}
+    every = -(-len(there) // SHOWN)
+    read: dict[str, _Read] = {}
+    samples: dict[str, Clip] = {}
+    results = conform_all(there.values(), form, workers)
+    for number, (entry, result) in enumerate(zip(there.values(), results, strict=True)):
+        read[entry.video] = _kept(result, extraction)
+        if number % every == 0 and not isinstance(result, str) and read[entry.video].clips:
+            frames = result.frames[extraction.frames(len(result.frames), 0, 0.5)]
+            samples[entry.video] = Clip(frames, entry.caption)
+        progress(number + 1, len(there))
+    findings = list(_findings(layout, read, extraction, config.held_out))
+    used = {entry.video for entry, f in zip(layout.entries, findings, strict=True) if f.clips}
+    return Report(config.path, layout.name, findings, [samples[v] for v in samples if v in used])
+
+
+def _has_file(entry: Entry) -> bool:
+    """Whether there is anything to decode, whatever is wrong with the caption."""
+    return entry.status == "used" or entry.status.startswith("caption")
+
+
+def _kept(result: Conformed | str, extraction: Extraction) -> _Read:
+    if isinstance(result, str):
+        return _Read(failed=result)
+    changes = {"retimed": result.retimed, "resized": result.resized}
+    seconds = round(result.original_seconds, 3)
+    return _Read(
+        changes=tuple(change for change, done in changes.items() if done),
+        clips=extraction.pieces(len(result.frames)),
+        frames=len(result.frames),
+        original={
+            "width": result.original_width,
+            "height": result.original_height,
+            "frames": result.original_frames,
+            "seconds": seconds,
+            "fps": round(result.original_frames / result.original_seconds, 3),
+        },
+    )
+
+
+def _findings(
+    layout: Layout, read: dict[str, _Read], extraction: Extraction, held_out: float
+) -> Iterable[Finding]:
+    same = Counter(entry.caption for entry in layout.entries if entry.status == "used")
+    for entry in layout.entries:
+        known = read.get(entry.video) if _has_file(entry) else None
+        name = printable(entry.name)
+        if known is None:
+            yield Finding(name, entry.caption, entry.status, entry.reason)
+        elif known.failed:
+            reason = known.failed + f" And {entry.reason}." * bool(entry.reason)
+            yield Finding(name, entry.caption, "broken", reason)
+        elif entry.status != "used":
+            yield Finding(name, entry.caption, entry.status, entry.reason, original=known.original)
+        elif not known.clips:
+            reason = f"it has {known.frames} frames, {extraction.span} are needed"
+            yield Finding(name, entry.caption, "too short", reason, original=known.original)
+        else:
+            changes = known.changes + ("caption duplicated",) * (same[entry.caption] > 1)
+            split = "held-out" if is_held_out(entry.video, held_out) else "train"
+            yield Finding(
+                name, entry.caption, "used", "", changes, known.clips, split, known.original
+            )

@@ -1,0 +1,235 @@
+"""Writes a pack: every clip decoded once, by several processes, on several machines if need be.
+
+The clips are dealt into shards by their order, and the ranks take turns at the shards. A shard's
+name carries a digest of all that it is made of, settings and files, so one that is there and whole
+is what would be made: work that was ended goes on, and a shard of other settings is never taken
+for it. Whoever finishes the last shard writes the manifest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from kineograph.core.errors import RequestError
+from kineograph.core.files import (
+    MANIFEST,
+    TEMPORARY_PREFIX,
+    check_free,
+    read_json,
+    translate_os_errors,
+    write_atomically,
+)
+from kineograph.data import cache
+from kineograph.data.conform import Conformed, Form
+from kineograph.data.entry import Entry
+from kineograph.data.layouts import Layout
+from kineograph.data.workers import conform_all
+
+MOST_CLIPS = 64
+"""Clips a shard, at most: what a kill can cost."""
+_SHARDS = 16  # at least so many, as far as there are clips, so that there is something to share
+
+Progress = Callable[[int, int], None]
+"""Told how many clips of how many are done."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a pack came to."""
+
+    folder: Path
+    clips: int
+    """Clips in the shards of this rank."""
+    left_out: dict[str, str]
+    """By video, why."""
+    size: int
+    """Bytes."""
+    made: int
+    """Shards that were decoded now; the others were there."""
+    shards: int
+    complete: bool
+    """Whether the shards of all ranks are there."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A shard that is to be."""
+
+    stem: str
+    entries: list[Entry]
+    signatures: list[list[int | float]]
+
+
+def pack(
+    layout: Layout,
+    form: Form,
+    folder: Path,
+    *,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> Packed:
+    """Decode the clips of a layout into shards in ``folder``.
+
+    With ``world_size`` above 1 this makes every so-many-th shard, from ``rank`` on. Raises
+    RequestError where ``folder`` holds something else or nothing can be decoded.
+    """
+    plans = _planned(layout, form)
+    mine = plans[rank::world_size]
+    _prepare(folder)
+    shards = {plan.stem: _finished(folder, plan) for plan in mine}
+    missing = [plan for plan in mine if shards[plan.stem] is None]
+    total = sum(len(plan.entries) for plan in mine)
+    done = total - sum(len(plan.entries) for plan in missing)
+    progress(done, total)
+    entries = (entry for plan in missing for entry in plan.entries)
+    with contextlib.closing(conform_all(entries, form, workers)) as results:
+        counted = _counted(results, done, total, progress)
+        for plan in missing:
+            shards[plan.stem] = _make(folder, plan, counted)
+    complete = _finish(folder, plans, layout, form)
+    whole = [shard for shard in shards.values() if shard]
+    return Packed(
+        folder,
+        clips=sum(len(shard["clips"]) for shard in whole),
+        left_out={left["video"]: left["reason"] for shard in whole for left in shard["left_out"]},
+        size=sum(shard["size"] for shard in whole),
+        made=len(missing),
+        shards=len(mine),
+        complete=complete,
+    )
+
+
+def _counted(
+    results: Iterator[Conformed | str], done: int, total: int, progress: Progress
+) -> Iterator[Conformed | str]:
+    for number, result in enumerate(results, done + 1):
+        progress(number, total)
+        yield result
+
+
+def _planned(layout: Layout, form: Form) -> list[_Plan]:
+    entries = cache.usable(layout)
+    if not entries:
+        raise RequestError(
+            f"No clip in {layout.root} can be used.",
+            f"See what is wrong: kineograph data check {layout.root}",
+        )
+    each = min(MOST_CLIPS, -(-len(entries) // _SHARDS))
+    plans = []
+    for number, start in enumerate(range(0, len(entries), each)):
+        chosen = entries[start : start + each]
+        signatures = [cache.signature(entry) for entry in chosen]
+        videos = [entry.video for entry in chosen]
+        made_of = [cache.FORMAT, cache.plain_form(form), videos, signatures]
+        plans.append(_Plan(f"shard-{number:05d}-{cache.digest(made_of)[:16]}", chosen, signatures))
+    return plans
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and remove what a killed process left in it an hour ago or more."""
+    check_free(folder, force=True)
+    with translate_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.name.startswith(f"{TEMPORARY_PREFIX}shard-"):
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink(missing_ok=True)
+            elif not path.name.startswith((MANIFEST, "shard-", TEMPORARY_PREFIX)):
+                raise RequestError(
+                    f"{folder} holds something else: {path.name}.", "Choose another folder."
+                )
+
+
+def _finished(folder: Path, plan: _Plan, quick: bool = False) -> dict[str, Any] | None:
+    """What is told of a shard that is there and whole; ``quick`` does not read its pixels."""
+    told = folder / f"{plan.stem}.json"
+    if not told.is_file():
+        return None
+    with contextlib.suppress(RequestError, KeyError, TypeError):
+        shard: dict[str, Any] = dict(read_json(told))
+        if quick and (folder / shard["file"]).stat().st_size == shard["size"]:
+            return shard
+        if not quick and not cache.fault_of(folder, shard):
+            return shard
+    return None
+
+
+def _make(folder: Path, plan: _Plan, results: Iterator[Conformed | str]) -> dict[str, Any]:
+    """Write one shard, and beside it what is told of it."""
+    clips: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    checksum = hashlib.sha256()
+
+    def write(file: BinaryIO) -> None:
+        mine = itertools.islice(results, len(plan.entries))
+        for entry, signature, result in zip(plan.entries, plan.signatures, mine, strict=True):
+            told = {"video": entry.video, "file": str(entry.path), "signature": signature}
+            if isinstance(result, str):
+                left_out.append(told | {"reason": result})
+                continue
+            pixels = result.frames.reshape(-1).data
+            file.write(pixels)
+            checksum.update(pixels)
+            clips.append(told | {"frames": len(result.frames), "fps": result.fps})
+
+    path = folder / f"{plan.stem}.bin"
+    write_atomically(path, write)
+    shard = {
+        "file": path.name,
+        "size": path.stat().st_size,
+        "sha256": checksum.hexdigest(),
+        "clips": clips,
+        "left_out": left_out,
+    }
+    write_atomically(path.with_suffix(".json"), json.dumps(shard, indent=1).encode())
+    return shard
+
+
+def _finish(folder: Path, plans: list[_Plan], layout: Layout, form: Form) -> bool:
+    """Write the manifest if all shards are there, and remove those that are none of it."""
+    shards = [_finished(folder, plan, quick=True) for plan in plans]
+    if not all(shards):
+        return False
+    captions = [[e.video, e.caption] for e in layout.entries if e.status == "used"]
+    manifest = {
+        "format": cache.FORMAT,
+        "layout": layout.name,
+        "form": cache.plain_form(form),
+        "captions": captions,
+        "shards": shards,
+    }
+    manifest["sha256"] = cache.digest(manifest)
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    stems = {plan.stem for plan in plans}
+    for path in folder.glob("shard-*"):
+        if path.stem not in stems:
+            path.unlink(missing_ok=True)
+    return True
+
+
+def ranks() -> tuple[int, int, int]:
+    """Rank, how many there are, and how many on this machine, as torchrun tells them."""
+    try:
+        rank, world, local = (
+            int(os.environ.get(name, default))
+            for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
+        )
+    except ValueError:
+        rank, world, local = 0, 0, 0
+    if not (0 <= rank < world and local >= 1):
+        raise RequestError(
+            "RANK, WORLD_SIZE and LOCAL_WORLD_SIZE do not fit together.",
+            "Unset them, or let torchrun set them.",
+        )
+    return rank, world, local
