@@ -210,9 +210,11 @@ def _check_layer(findings: Findings, seen: Seen, layer: str, value: str) -> bool
     if closest.lead <= -MIN_LEAD:
         findings.reasons.append(f'It shows "{words[closest.item]}" ({layer}), not "{value}".')
         return False
+    if not _check_tint(findings, seen, layer, asked):
+        return False
     if closest.lead < MIN_LEAD:
         return f'the video is too noisy to tell "{value}" from "{words[closest.item]}"'
-    return _check_tint(findings, seen, layer, asked)
+    return True
 
 
 def _check_tint(findings: Findings, seen: Seen, layer: str, item: int) -> bool:
