@@ -21,12 +21,14 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize(
-    "requirement", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
-)
+EXTRAS = PROJECT["optional-dependencies"].values()
+REQUIREMENTS = [*PROJECT["dependencies"], *(name for extra in EXTRAS for name in extra)]
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS)
 def test_every_requirement_is_pinned(requirement: str) -> None:
     name = re.split(r"[<>=\[;]", requirement)[0]
-    assert normal(name) in map(normal, PINS)
+    assert normal(name) in map(normal, [*PINS, PROJECT["name"]])
 
 
 def test_the_makefile_installs_the_torch_that_is_pinned() -> None:
