@@ -352,7 +352,7 @@ def test_what_is_no_video_is_an_error(frames: np.ndarray) -> None:
 def test_real_digits_are_judged_right(dataset: Callable[[str], Path], two: float) -> None:
     path = str(dataset("mnist"))
     source = Source(Config(path=path, split="held-out", two_digits=two))
-    classifier = classifier_for(path)
+    classifier = train(load(path))
     right, wrong = [], []
     for index in range(60):
         clip = source.clip(index, 1)

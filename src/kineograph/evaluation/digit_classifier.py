@@ -30,7 +30,7 @@ MAX_TRAINED = 4000
 MAX_TESTED = 4000
 """Images that its error is measured on at most."""
 
-_FORMAT = 1  # to be raised with every change that another training would show
+_FORMAT = 1  # to be raised with every change, here or of the judge's part, that training shows
 _SPREAD = 5.2  # pixels; what the longer standard deviation of the ink is brought to
 _DIRECTIONS = 8
 _GAMMA, _RIDGE = 3.0, 0.03

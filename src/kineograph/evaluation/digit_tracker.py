@@ -24,12 +24,14 @@ _MAX_BOX = 24.0  # of what is taken for one digit; MNIST's fill 20
 _MAX_GAP = 6.0  # between the strokes of one digit
 _MIN_MASS = 8.0  # square units of ink
 _MIN_SHARE = 0.15  # of a typical digit's mass; anything less is a speck
+_TWO_SHARE = 0.3  # of the frames; where fewer show two digits there is one
 _MAX_PIECES = 12  # in a frame; more are noise
 _REACH = 18  # how far from where it is expected a digit is looked for when two meet
 _MAX_MISSING = 0.4  # of either digit's ink
 _MAX_BESIDE = 0.3  # of the ink that is seen, by neither
 _PLANE = np.zeros((3, 3, 3), bool)  # neighbours within a frame, never across frames
 _PLANE[1] = True
+_CROSS = _PLANE & ndimage.generate_binary_structure(3, 1)
 
 
 @dataclass
@@ -77,7 +79,10 @@ class Seen:
     tracks: list[DigitTrack]
     number: np.ndarray
     residue: np.ndarray
+    haze: float
+    """Share of all ink that is faint and beside the strokes: ghosts, smears."""
     contrast: np.ndarray
+    """What the brightest pixels of each frame stand out by, (T,), in 255ths."""
     extent: np.ndarray
     """Width and height, (2,)."""
     noisy: bool
@@ -90,9 +95,12 @@ def see(frames: np.ndarray) -> Seen:
     extent = np.array(cover.shape[:0:-1], float)
     blobs, residue, noisy = _blobs(cover)
     number = np.array([len(several) for several in blobs])
-    several = float((number >= 2).mean()) >= 0.3
+    several = float((number >= 2).mean()) >= _TWO_SHARE
     tracks = _two(cover, blobs) if several else _one(blobs)
-    return Seen([] if noisy else tracks, number, residue, contrast, extent, noisy)
+    for track in tracks:
+        residue[track.hidden] = 0  # both together explain what is there
+    tracks = [] if noisy else tracks
+    return Seen(tracks, number, residue, _haze(cover), contrast, extent, noisy)
 
 
 # ---- pixels => blobs ----------------------------------------------------------------------------
@@ -108,11 +116,20 @@ def _ink(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = np.stack([np.asarray(Image.fromarray(f).resize(size, soft)) for f in frames])
     sides = (frames[:, :2], frames[:, -2:], frames[:, :, :2], frames[:, :, -2:])
     rim = np.concatenate([side.reshape(-1, 3) for side in sides])
-    background = np.median(rim, axis=0)
-    distance = np.abs(frames - background).max(axis=3).astype(np.float32)
+    background = np.median(rim, axis=0).astype(np.float32)
+    distance = np.abs(frames[..., 0] - background[0])
+    for k in (1, 2):  # a channel at a time, as long videos are large
+        np.maximum(distance, np.abs(frames[..., k] - background[k]), out=distance)
     brightest = np.partition(distance.reshape(len(frames), -1), -12, axis=1)[:, -12]
     level = max(float(np.median(brightest)), MIN_CONTRAST)
     return np.minimum(distance / level, 1), brightest
+
+
+def _haze(cover: np.ndarray) -> float:
+    """The share of ink that is more than two units from any that is half as bright as the best."""
+    near = ndimage.binary_dilation(cover >= 0.5, _CROSS, iterations=2)
+    ink = cover >= 0.5 * _INK
+    return float(cover[ink & ~near].sum() / max(float(cover[ink].sum()), 1e-6))
 
 
 def _blobs(cover: np.ndarray) -> tuple[list[list[Blob]], np.ndarray, bool]:
@@ -213,21 +230,52 @@ def _track(chosen: dict[int, Blob], num_frames: int) -> DigitTrack:
 
 
 def _two(cover: np.ndarray, blobs: list[list[Blob]]) -> list[DigitTrack]:
-    """The two heaviest of the frames with two, told apart by place and looks; then the others."""
+    """The two heaviest of the frames with two, told apart by place and looks; then the others.
+
+    Where two digits touch there is one blob, or one has caught a stroke of the other. Frames of
+    either kind are looked at again, with what the digits look like in the other frames.
+    """
     pairs = {
         t: sorted(found, key=lambda b: -b.mass)[:2]
         for t, found in enumerate(blobs)
         if len(found) >= 2
     }
-    swapped = _told_apart(pairs)
-    tracks = []
-    for k in (0, 1):
-        chosen = {t: pair[k ^ swapped[t]] for t, pair in pairs.items()}
-        tracks.append(_track(chosen, len(blobs)))
     merged = [t for t, found in enumerate(blobs) if len(found) == 1]
-    for t in sorted(merged, key=lambda t: min(abs(t - known) for known in pairs)):
-        _look_for_both(cover[t], t, tracks)
+    tracks = _two_tracks(pairs, len(blobs))
+    doubtful = _doubtful(pairs, tracks)
+    sure = {t: pair for t, pair in pairs.items() if t not in doubtful}
+    if doubtful and len(sure) >= max(2.0, _TWO_SHARE * len(blobs)):
+        others = _two_tracks(sure, len(blobs))
+        if not set(doubtful) & _unexplained(cover, [*merged, *doubtful], list(sure), others):
+            return others
+    _unexplained(cover, merged, list(pairs), tracks)
     return tracks
+
+
+def _two_tracks(pairs: dict[int, list[Blob]], num_frames: int) -> list[DigitTrack]:
+    swapped = _told_apart(pairs)
+    return [
+        _track({t: pair[k ^ swapped[t]] for t, pair in pairs.items()}, num_frames) for k in (0, 1)
+    ]
+
+
+def _doubtful(pairs: dict[int, list[Blob]], tracks: list[DigitTrack]) -> list[int]:
+    """Frames in which two digits nearly touch and one of them has not its usual weight."""
+    ratios = np.stack([track.mass / np.median(track.mass) for track in tracks])
+    unusual: np.ndarray = np.any((ratios < 0.8) | (ratios > 1.25), axis=0)
+    return [
+        t
+        for (t, (a, b)), odd in zip(pairs.items(), unusual, strict=True)
+        if odd and np.maximum(a.box[:2] - b.box[2:], b.box[:2] - a.box[2:]).max() <= _MAX_GAP
+    ]
+
+
+def _unexplained(
+    cover: np.ndarray, frames: list[int], known: list[int], tracks: list[DigitTrack]
+) -> set[int]:
+    """Look for both digits in ``frames``, those near a known one first; => where that fails."""
+    frames = sorted(frames, key=lambda t: min(abs(t - k) for k in known))
+    return {t for t in frames if not _look_for_both(cover[t], t, tracks)}
 
 
 def _told_apart(pairs: dict[int, list[Blob]]) -> dict[int, int]:
@@ -261,14 +309,14 @@ def alike(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-6))
 
 
-def _look_for_both(frame: np.ndarray, t: int, tracks: list[DigitTrack]) -> None:
-    """A frame (h, w) with one blob: two digits that touch, if drawing both explains it.
+def _look_for_both(frame: np.ndarray, t: int, tracks: list[DigitTrack]) -> bool:
+    """Whether drawing both digits explains a frame (h, w); if so it is noted where they are.
 
     Each is looked for along the line it moves on, near where its other frames let it be expected.
     """
     expected = [_expected(track, t) for track in tracks]
     if np.abs(expected[0][0] - expected[1][0]).max() > _MAX_BOX + _REACH:
-        return
+        return False
     drawn = [
         _placed(track, place, axis, frame.shape)
         for track, (place, axis) in zip(tracks, expected, strict=True)
@@ -281,11 +329,12 @@ def _look_for_both(frame: np.ndarray, t: int, tracks: list[DigitTrack]) -> None:
     missing = [np.maximum(p - flat, 0).sum() / max(p.sum(), 1e-6) for p in pictures]
     beside = np.maximum(flat - np.maximum(*pictures), 0).sum() / max(flat.sum(), 1e-6)
     if max(missing) > _MAX_MISSING or beside > _MAX_BESIDE:
-        return
+        return False
     for track, (place, axis), k in zip(tracks, expected, best, strict=True):
         place[axis] += k - _REACH
         track.centre[t] = place
         track.hidden[t] = True
+    return True
 
 
 def _expected(track: DigitTrack, t: int) -> tuple[np.ndarray, int]:

@@ -26,7 +26,7 @@ from kineograph.evaluation.verifier import Verdict
 MIN_FRAMES = 4
 
 # which digit
-MIN_SCORE = 0.25
+MIN_SCORE = 0.2
 MAX_BEHIND = 0.25  # the best score
 MAX_BEHIND_ONCE = 0.5  # the best score of a frame
 MAX_OTHER = 0.2  # share of the frames
@@ -34,6 +34,7 @@ MAX_OTHER = 0.2  # share of the frames
 # every frame
 MAX_RESIDUE = 0.07  # of the digits' ink, and at least 4 square units
 SIZES = (10, 25)  # the longer side; MNIST's have 20
+MAX_HAZE = 0.1  # of all ink
 MIN_LIKENESS = 0.85  # to its own mean picture
 MIN_LIKENESS_NEXT = 0.8  # to its picture in the next frame
 MAX_MASS_RATIO = 1.75
@@ -148,6 +149,13 @@ def _right_number(findings: Findings, seen: Seen, asked: int) -> None:
         seen.residue[worst] <= limit,
         f"Other things cover {seen.residue[worst]:.0f} square pixels (frame {worst}); the limit "
         f"is {limit:.0f}.",
+        "objects",
+    )
+    findings.note("haze", seen.haze)
+    findings.check(
+        seen.haze <= MAX_HAZE,
+        f"There are ghosts or smears: {seen.haze:.0%} of the ink is faint and beside the strokes; "
+        f"the limit is {MAX_HAZE:.0%}.",
         "objects",
     )
 
