@@ -24,7 +24,8 @@ from kineograph.data.clip import Clip
 from kineograph.data.sources import shapes
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video, video_bytes
-from kineograph.evaluation.by_fact import numbers, real_clips, score, shuffled
+from kineograph.evaluation.accuracy import numbers
+from kineograph.evaluation.by_fact import real_clips, score, shuffled
 from kineograph.evaluation.corruptions import (
     CORRUPTIONS,
     WRONG_CAPTION,

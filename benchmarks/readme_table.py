@@ -57,7 +57,8 @@ def table() -> str:
             f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
             f"{race['machine']}, without a GPU ({race['date']}, commit {race['commit'][:7]}).",
             f"The judge accepts {accepted['true']:.2%} of true clips and at most "
-            f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`).".replace("%", " %"),
+            f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`, commit "
+            f"{judge['environment']['commit'][:7]}).".replace("%", " %"),
             "",
         ]
     )

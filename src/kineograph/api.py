@@ -9,7 +9,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,10 @@ def evaluate(
     Without ``prompts``: the captions the model was trained on, and its source's unseen prompts.
     """
     pipeline = load(model)
-    recipe = build(pipeline.info["recipe"])
-    decide = judge_of(registry.load(SOURCES, recipe.source).Source(recipe.data))
+    decide: Judge = verify_any
+    if "recipe" in pipeline.info:
+        recipe = build(pipeline.info["recipe"])
+        decide = judge_of(registry.load(SOURCES, recipe.source).Source(recipe.data))
     return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count, decide)
 
 
@@ -127,25 +129,24 @@ def evaluate_split(
     split: str = "train",
     count: int = 512,
     seed: int = EVALUATION_SEED,
-    settings: Mapping[str, Any] | None = None,
     frechet: FrechetOptions | None = None,
     report_to: str | Path | None = None,
 ) -> SplitEvaluation:
     """Judge a clip for each of ``count`` prompts of a split, fact by fact.
 
     ``source`` is the model's own unless named, with the settings it was trained with, save for
-    ``split`` and what ``settings`` says. ``frechet`` asks for the Fréchet
-    video distance, too, and ``report_to`` is a file for the page that tells it all.
-    Raises RequestError for a source without splits.
+    ``split``. ``frechet`` asks for the Fréchet video distance, too, and ``report_to`` is a file for
+    the page that tells it all. Raises RequestError for a source without splits.
     """
     pipeline = load(model)
+    if "recipe" not in pipeline.info:
+        raise RequestError("This model does not say what it was trained on.", "Name prompts.")
     recipe = build(pipeline.info["recipe"])
     name = source or recipe.source
     module = registry.load(SOURCES, name)
     data = config.to_dict(recipe.data) if name == recipe.source else {}
     if "split" not in {f.name for f in fields(module.Config)}:
         raise RequestError(f"The source {name} has no splits.", "Evaluate it without --split.")
-    data |= dict(settings or {})
     asked = module.Source(config.build(module.Config, data | {"split": split}, path="data"))
     trained = registry.load(SOURCES, recipe.source).Source(recipe.data)
 
@@ -158,6 +159,9 @@ def evaluate_split(
     if report_to is not None:
         command = ["kineograph", "evaluate", str(model), "--source", name, "--split", split]
         command += ["--count", str(count), "--seed", str(seed)]
+        if frechet is not None:
+            command += ["--frechet", *(["--anyway"] if frechet.anyway else [])]
+            command += ["--i3d", str(frechet.weights)] if frechet.weights else []
         some = real_clips(asked, OWN_ERROR_CLIPS * 8, seed)
         page = split_report.SplitReport(
             evaluation=found,

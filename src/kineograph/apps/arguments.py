@@ -57,11 +57,11 @@ def _read(command: Command, name: str, words: Sequence[str]) -> Any:
     for parameter in parameters:
         hint = hints[parameter.name]
         if isinstance(hint, types.UnionType):  # tyro takes 25 ms to import a checker for these
-            hint = Union[get_args(hint)]  # noqa: UP007
+            hint = Union[get_args(hint)]  # noqa: UP007 - made at run time
         shown = tyro.conf.arg(metavar=_metavar(parameter, hint))
         hints[parameter.name] = Annotated[hint, shown]
     call.__annotations__ = {p.name: hints[p.name] for p in parameters}
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for tyro
     options = tyro._experimental_options
     options["ansi_codes"] = options["utf8_boxes"] = False  # what it says is reworded
     config = (tyro.conf.FlagCreatePairsOff,)

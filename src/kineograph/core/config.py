@@ -43,7 +43,7 @@ def build(cls: type[T], values: Mapping[str, object], *, path: str = "") -> T:
     dotted name of the mapping itself, for messages. Raises RequestError for a key that is unknown
     (naming the nearest), a value of another type, and a setting without default that is missing.
     """
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]  # cls is a dataclass
     for key in values:
         if key not in fields:
             raise _unknown_key(cls, str(key), path)
@@ -204,7 +204,7 @@ def _int(value: object) -> int:
 def _float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         _refuse(value)
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)  # type: ignore[arg-type]  # checked above
     return number if math.isfinite(number) else _refuse(value)
 
 
@@ -269,7 +269,7 @@ def to_dict(config: object) -> dict[str, Any]:
     None is left out, or written as "none" where the default is something else.
     """
     result: dict[str, Any] = {}
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]  # an instance
         value = getattr(config, field.name)
         if not field.init:
             continue
@@ -360,7 +360,7 @@ def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in extra.items():
         old = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+        result[key] = merge(old, value) if both else value  # type: ignore[arg-type]  # both says so
     return result
 
 

@@ -211,7 +211,7 @@ def _unzipped(file: BinaryIO) -> BinaryIO:
     """By what the file holds, not by its name: browsers unpack .gz and keep the name."""
     zipped = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    return gzip.GzipFile(fileobj=file) if zipped else file  # type: ignore[return-value]
+    return gzip.GzipFile(fileobj=file) if zipped else file  # type: ignore[return-value]  # reads alike
 
 
 def _parse(path: Path, file: BinaryIO, dimensions: int) -> np.ndarray:

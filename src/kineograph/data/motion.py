@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from kineograph.data.grammar import DIRECTIONS, Motion
 
+DIAMETERS = {"small": (7.0, 8.5), "": (11.0, 13.0), "large": (15.5, 18.0)}
+"""The word for a size => diameters of the disc of the same area, in units."""
+
 PACES: dict[str, dict[str, tuple[float, float]]] = {
     "moving": {"slowly": (9, 12), "": (17, 21), "quickly": (28, 33)},
     "bouncing": {"slowly": (16, 21), "": (29, 36), "quickly": (48, 60)},

@@ -144,7 +144,7 @@ class _Worker:
         frames = np.empty(answer.pop("shape"), np.uint8)
         view = frames.reshape(-1).data
         while view:
-            count = process.stdout.readinto1(view)  # type: ignore[attr-defined]
+            count = process.stdout.readinto1(view)  # type: ignore[attr-defined]  # a pipe is buffered
             if not count:
                 raise EOFError
             view = view[count:]

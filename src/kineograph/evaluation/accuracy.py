@@ -91,10 +91,10 @@ class PromptScore:
 
     def as_json(self) -> dict[str, Any]:
         """Numbers and words for a file; no frames."""
-        numbers = {"prompt": self.prompt, "seen": self.seen, **_numbers(self.result)}
+        told = {"prompt": self.prompt, "seen": self.seen, **numbers(self.result)}
         failures = [{"clips": count, "reason": reason} for count, reason in self.failures]
         why = {"cannot_judge": self.why_not_judged} if self.why_not_judged else {}
-        return numbers | {"failures": failures} | why
+        return told | {"failures": failures} | why
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Numbers and words for a file; no frames."""
         return {
-            "training": _numbers(self.total(seen=True)),
-            "unseen": _numbers(self.total(seen=False)),
+            "training": numbers(self.total(seen=True)),
+            "unseen": numbers(self.total(seen=False)),
             "prompts": [score.as_json() for score in self.scores],
         }
 
@@ -197,7 +197,8 @@ def _typical(reasons: Sequence[str]) -> str:
     return reasons[firsts.index(median_low(firsts))]
 
 
-def _numbers(result: Share) -> dict[str, Any]:
+def numbers(result: Share) -> dict[str, Any]:
+    """A share for a file."""
     share = result.share if result.of else None  # JSON knows no NaN
     return {
         "yes": result.accepted,

@@ -20,6 +20,7 @@ from kineograph.data.clip import Clip, Facts, Source
 from kineograph.data.grammar import DIRECTIONS
 from kineograph.data.motion import PACES
 from kineograph.evaluation import novelty
+from kineograph.evaluation.accuracy import numbers
 from kineograph.evaluation.corruptions import Share
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.frechet import frechet as distance_of
@@ -202,13 +203,6 @@ def _cells(name: str, share: Share, ceiling: Share | None) -> str:
     real = f"{100 * ceiling.share:.1f} %" if ceiling and ceiling.of else ""
     between = f"{100 * low:.1f} to {100 * high:.1f} %"
     return _line(name, f"{100 * share.share:.1f} %", between, real)
-
-
-def numbers(result: Share) -> dict[str, Any]:
-    """A share for a file: JSON knows no NaN."""
-    share = result.share if result.of else None
-    interval = list(result.interval)
-    return {"yes": result.accepted, "trials": result.of, "share": share, "interval": interval}
 
 
 def _share(rights: Iterable[bool]) -> Share:

@@ -1,7 +1,8 @@
 """What each motion asks of a path: one function a verb, each limit with its reason in words.
 
 Lengths are those of a 64-pixel picture (units, see ``tracker``), times are frames, angles degrees
-clockwise as seen on the screen. No path satisfies two different motions.
+clockwise as seen on the screen. No path satisfies two different motions, save "rotating", which
+is an orbit or a spin.
 """
 
 from __future__ import annotations
@@ -268,7 +269,7 @@ def check_speed(findings: Findings, path: Path, num_frames: int, asked: ObjectDe
     verb, pace = asked.motion.verb, findings.measured.get("pace")
     if verb == "rotating":
         verb = "spinning" if "spin" in findings.measured else "orbiting"
-    if pace is None:
+    if pace is None:  # to and fro in place: nothing says how fast that is
         return
     if verb not in ("shrinking", "expanding"):
         pace *= (num_frames - 1) / max(len(path.centre) - 1, 1)

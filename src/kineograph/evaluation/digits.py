@@ -14,14 +14,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kineograph.core.conventions import DEFAULT_FPS, MAX_PROMPT_CHARACTERS
-from kineograph.data.grammar import CannotParse
+from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.data.sources.digits import AXES, Moving, describe, parse
 from kineograph.evaluation.digit_classifier import Classifier, classifier_for
 from kineograph.evaluation.digit_tracker import MIN_CONTRAST, DigitTrack, Seen, alike, see
 from kineograph.evaluation.findings import Findings
 from kineograph.evaluation.geometry import turns
-from kineograph.evaluation.verifier import Verdict
+from kineograph.evaluation.verifier import Verdict, cannot_judge
 
 MIN_FRAMES = 4
 
@@ -58,24 +57,10 @@ def verify(frames: np.ndarray, prompt: str, fps: float = DEFAULT_FPS, path: str 
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"verify wants uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}")
-    why = _cannot_judge(frames, prompt)
+    why = cannot_judge(frames, prompt, parse, side=32)
     if why:
         return Verdict("cannot judge", [why])
     return judge(see(frames), parse(prompt), classifier_for(path), fps)
-
-
-def _cannot_judge(frames: np.ndarray, prompt: str) -> str:
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        return f"The prompt has {len(prompt)} characters; the limit is {MAX_PROMPT_CHARACTERS}."
-    try:
-        parse(prompt)
-    except CannotParse as error:
-        return str(error)
-    if len(frames) < MIN_FRAMES:
-        return f"The video has {len(frames)} frames; a motion needs at least {MIN_FRAMES}."
-    if min(frames.shape[1:3]) < 32:
-        return f"The video is {frames.shape[2]}×{frames.shape[1]} pixels; it needs at least 32×32."
-    return ""
 
 
 def broken(corruption: str) -> bool:

@@ -100,7 +100,7 @@ def _i3d(weights: Path) -> Features:
     import torch
 
     try:
-        network = torch.jit.load(str(weights)).eval()  # type: ignore[no-untyped-call]
+        network = torch.jit.load(str(weights)).eval()  # type: ignore[no-untyped-call]  # torch leaves it so
     except RuntimeError as error:
         first = str(error).strip().partition("\n")[0]
         raise RequestError(

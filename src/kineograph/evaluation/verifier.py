@@ -16,6 +16,7 @@ import numpy as np
 from kineograph.core.conventions import DEFAULT_FPS, MAX_PROMPT_CHARACTERS
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import CannotParse, Description, ObjectDescription, parse
+from kineograph.data.motion import DIAMETERS
 from kineograph.data.raster import SYMMETRY
 from kineograph.evaluation.criteria import MOTIONS, check_speed
 from kineograph.evaluation.findings import Findings
@@ -39,8 +40,12 @@ MAX_SIZE_RATIO = 1.5
 MIN_AGREEMENT = 0.55
 MIN_LEAD = 0.02  # as much better may another shape agree, by chance
 RING_HOLE = (0.12, 0.45)  # share of the area; a thin outline has more
-SIZES = {"small": (0.0, 9.75), "large": (14.25, 99.0)}
-"""Diameters of the disc of the same area; half-way between those of ``sources.shapes``."""
+_SMALL, _MEDIUM, _LARGE = (DIAMETERS[word] for word in ("small", "", "large"))
+SIZES = {
+    "small": (0.0, (_SMALL[1] + _MEDIUM[0]) / 2),
+    "large": ((_MEDIUM[1] + _LARGE[0]) / 2, np.inf),
+}
+"""The word for a size => diameters of the disc of the same area; half-way between the ranges."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def verify(frames: np.ndarray, prompt: str, fps: float = DEFAULT_FPS) -> Verdict
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"verify wants uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}")
-    why = _cannot_judge(frames, prompt)
+    why = cannot_judge(frames, prompt, parse)
     if why:
         return Verdict("cannot judge", [why])
     asked = parse(prompt)
@@ -90,17 +95,24 @@ def verify(frames: np.ndarray, prompt: str, fps: float = DEFAULT_FPS) -> Verdict
     return _judge_two(frames, asked, fps)
 
 
-def _cannot_judge(frames: np.ndarray, prompt: str) -> str:
+def cannot_judge(
+    frames: np.ndarray, prompt: str, understand: Callable[[str], object], side: int = 16
+) -> str:
+    """Why a video of this size and length cannot be judged by a prompt; "" where it can.
+
+    ``understand`` raises CannotParse for a prompt that it does not know.
+    """
     if len(prompt) > MAX_PROMPT_CHARACTERS:
         return f"The prompt has {len(prompt)} characters; the limit is {MAX_PROMPT_CHARACTERS}."
     try:
-        parse(prompt)
+        understand(prompt)
     except CannotParse as error:
         return str(error)
     if len(frames) < MIN_FRAMES:
         return f"The video has {len(frames)} frames; a motion needs at least {MIN_FRAMES}."
-    if min(frames.shape[1:3]) < 16:
-        return f"The video is {frames.shape[2]}×{frames.shape[1]} pixels; it needs at least 16×16."
+    height, width = frames.shape[1:3]
+    if min(height, width) < side:
+        return f"The video is {width}×{height} pixels; it needs at least {side}×{side}."
     return ""
 
 

@@ -180,7 +180,7 @@ class Trainer:
         ):
             losses = phase.losses(batch)
         optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
+        losses["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(phase.parameters, self.config.gradient_clip)
         optimizer.step()

@@ -85,7 +85,7 @@ def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str
     for field, below in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
-        about = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]
+        about = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]  # _is_text
         value = values.get(field.target.id, _default(field.value))
         shown = f" ({_words(value)})" if value is not ... else ""
         yield field.target.id, f"{' '.join(str(about).replace('``', '').split())}{shown}"

@@ -53,8 +53,6 @@ BACKGROUNDS = ("white", "black", "grey", "brown", "navy")
 SPLITS = ("train", "held-out", "out-of-range")
 PAIRS = (("color", "shape"), ("shape", "motion"), ("motion", "speed"))
 """Pairs of facts of which some are held out; their scores are told one by one."""
-DIAMETERS = {"small": (7.0, 8.5), "": (11.0, 13.0), "large": (15.5, 18.0)}
-"""The word for a size => diameters of the disc of the same area, in units."""
 
 _MOTIONS = tuple(
     Motion(verb, manner)
@@ -357,7 +355,7 @@ def _moved(
     _, size, _, shape, deed = np.unravel_index(code, _RADICES)
     unit = min(c.height, c.width) / 64
     extent = np.array([c.width, c.height]) / unit
-    low, high = np.array([DIAMETERS[s] for s in SIZES])[size].T
+    low, high = np.array([motion.DIAMETERS[s] for s in SIZES])[size].T
     diameter = low + u[:, 0] * (high - low)
     larger, faster, at_edge = (beyond == 1 + k for k in range(len(_BEYOND)))
     diameter = np.where(larger, 22 + 3 * u[:, 0], diameter)
