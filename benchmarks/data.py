@@ -23,9 +23,9 @@ from PIL import Image, ImageDraw
 
 from kineograph.core.errors import RequestError
 from kineograph.data.clip import Source
-from kineograph.data.packing import pack
+from kineograph.data.folder.packing import pack
+from kineograph.data.folder.video_folder import write_video_folder
 from kineograph.data.sources import digits, folder, shapes, sprites, tutorial
-from kineograph.data.video_folder import write_video_folder
 from kineograph.training.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "data.json"

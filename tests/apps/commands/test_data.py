@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kineograph.data import check as checking
-from kineograph.data.frame_folders import read_frame_folders
+from kineograph.data.folder import check as checking
+from kineograph.data.folder.frame_folders import read_frame_folders
 from kineograph.data.sources import folder
 from kineograph.data.sources.tutorial import CAPTIONS, Config, Source
 from kineograph.data.video_io import read_video

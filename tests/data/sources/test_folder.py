@@ -15,8 +15,8 @@ import pytest
 
 from kineograph.core import config
 from kineograph.core.errors import RequestError
-from kineograph.data import cache
-from kineograph.data.packing import pack
+from kineograph.data.folder import cache
+from kineograph.data.folder.packing import pack
 from kineograph.data.sources.folder import Config, Source, form_of, is_held_out, layout_of
 
 

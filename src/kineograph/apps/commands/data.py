@@ -14,9 +14,9 @@ from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from kineograph.data.check import Report
     from kineograph.data.clip import Clip
-    from kineograph.data.packing import Packed
+    from kineograph.data.folder.check import Report
+    from kineograph.data.folder.packing import Packed
     from kineograph.data.sources.folder import Config
 
 _NAMED = 20  # clips that are named one by one; --json names all
@@ -76,8 +76,8 @@ def data_export(
             "videofolder" is Hugging Face's, a video of each clip and a metadata.csv.
         kind: The videos of a videofolder; webp keeps every pixel as it is.
     """
-    from kineograph.data.frame_folders import write_frame_folders
-    from kineograph.data.video_folder import write_video_folder
+    from kineograph.data.folder.frame_folders import write_frame_folders
+    from kineograph.data.folder.video_folder import write_video_folder
 
     clips = _clips(source, count, 100, seed, settings)
     written = 0
@@ -148,7 +148,7 @@ def data_check(
         workers: Processes that decode; by default one for each processor.
         force: Overwrite a sheet that is there.
     """
-    from kineograph.data.check import check
+    from kineograph.data.folder.check import check
     from kineograph.sampling.export import export, plan
 
     config = _folder_config(folder, settings)
@@ -182,7 +182,7 @@ def _free(stem: str) -> str:
 
 def _workers(wanted: int | None) -> int:
     """Processes to decode with; the ranks of one machine share its processors."""
-    from kineograph.data.packing import ranks
+    from kineograph.data.folder.packing import ranks
 
     if wanted is not None and not 1 <= wanted <= 1024:
         raise RequestError(f"--workers is {wanted}.", "Choose 1 to 1024.")
@@ -248,8 +248,8 @@ def data_pack(
         out: Where to; by default kineograph-pack in the folder, where trainings look for it.
         workers: Processes that decode; by default one for each processor.
     """
-    from kineograph.data import cache
-    from kineograph.data.packing import pack, ranks
+    from kineograph.data.folder import cache
+    from kineograph.data.folder.packing import pack, ranks
     from kineograph.data.sources.folder import form_of, layout_of
 
     config = _folder_config(folder, settings)

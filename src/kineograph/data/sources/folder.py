@@ -32,12 +32,12 @@ from kineograph.core.conventions import (
     DEFAULT_WIDTH,
 )
 from kineograph.core.errors import RequestError, nearest
-from kineograph.data import cache, layouts
 from kineograph.data.clip import Batch, Clip
-from kineograph.data.conform import Form
-from kineograph.data.entry import Entry
-from kineograph.data.extraction import Extraction
-from kineograph.data.layouts import Layout
+from kineograph.data.folder import cache, layouts
+from kineograph.data.folder.conform import Form
+from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.extraction import Extraction
+from kineograph.data.folder.layouts import Layout
 
 _LOG = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
-from kineograph.data.entry import Entry, Row, captioned, read_text
+from kineograph.data.folder.entry import Entry, Row, captioned, read_text
 
 _FORMAT = "it needs whole numbers frame_width and frame_height, and a list of rows"
 

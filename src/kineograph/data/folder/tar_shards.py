@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from kineograph.core.files import translate_os_errors
-from kineograph.data.entry import MOVIES, Entry, Member, Status, captioned, printable
-from kineograph.data.tables import CAPTION_COLUMNS
+from kineograph.data.folder.entry import MOVIES, Entry, Member, Status, captioned, printable
+from kineograph.data.folder.tables import CAPTION_COLUMNS
 
 _TEXTS = (".txt", ".caption", ".text", ".prompt")
 _LONGEST = 1_000_000  # bytes of a caption or its JSON

@@ -24,7 +24,9 @@ from kineograph.core.conventions import DEFAULT_FPS, RGB
 from kineograph.core.errors import RequestError
 from kineograph.core.files import translate_os_errors
 from kineograph.data.animation import steady
-from kineograph.data.entry import Entry, Member, Row
+from kineograph.data.folder.entry import Entry, Member, Row
+from kineograph.data.folder.sheet_rows import cut
+from kineograph.data.folder.tar_shards import Window
 from kineograph.data.media import (
     MAX_FRAMES,
     Limits,
@@ -34,8 +36,6 @@ from kineograph.data.media import (
     check_side,
     composited,
 )
-from kineograph.data.sheet_rows import cut
-from kineograph.data.tar_shards import Window
 from kineograph.data.video_io import open_file, open_video, translate_damage
 
 MAX_CLIP_SIDE = 4096

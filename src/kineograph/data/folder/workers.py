@@ -1,9 +1,9 @@
 """Decoding in processes of their own: in parallel, and so that no file can end the work.
 
 A file that makes a decoder crash, or keeps it busy for ever, costs a worker; the next clip gets a
-new one. A worker is ``python -m kineograph.data.workers``, not a copy of this process, so scripts
-need no ``if __name__ == "__main__"`` for it. Its parent writes a line of JSON for each clip; it
-answers with a line of JSON and, behind that, the frames as they lie in memory.
+new one. A worker is ``python -m kineograph.data.folder.workers``, not a copy of this process, so
+scripts need no ``if __name__ == "__main__"`` for it. Its parent writes a line of JSON for each
+clip; it answers with a line of JSON and, behind that, the frames as they lie in memory.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kineograph.core.errors import KineographError
-from kineograph.data.conform import Conformed, Form, conform
-from kineograph.data.entry import Entry, Member, Row
+from kineograph.data.folder.conform import Conformed, Form, conform
+from kineograph.data.folder.entry import Entry, Member, Row
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -28,11 +28,11 @@ from kineograph.core.files import (
     translate_os_errors,
     write_atomically,
 )
-from kineograph.data import cache
-from kineograph.data.conform import Conformed, Form
-from kineograph.data.entry import Entry
-from kineograph.data.layouts import Layout
-from kineograph.data.workers import conform_all
+from kineograph.data.folder import cache
+from kineograph.data.folder.conform import Conformed, Form
+from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.layouts import Layout
+from kineograph.data.folder.workers import conform_all
 
 MOST_CLIPS = 64
 """Clips a shard, at most: what a kill can cost."""

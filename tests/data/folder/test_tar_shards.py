@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kineograph.data.conform import Form, conform
-from kineograph.data.entry import Entry
-from kineograph.data.layouts import recognise
-from kineograph.data.tar_shards import Window, read_shard
+from kineograph.data.folder.conform import Form, conform
+from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.layouts import recognise
+from kineograph.data.folder.tar_shards import Window, read_shard
 
 FORM = Form(16, 16, 10.0, "crop", (255, 255, 255))
 
@@ -171,7 +171,7 @@ def test_a_window_reads_like_the_part_alone(tmp_path: Path) -> None:
     content = np.random.default_rng(0).bytes(1000)
     whole = io.BytesIO(b"before" + content + b"behind")
     alone = io.BytesIO(content)
-    from kineograph.data.entry import Member
+    from kineograph.data.folder.entry import Member
 
     part = Window(whole, Member(6, 1000))
     random = np.random.default_rng(1)

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from kineograph.core.errors import RequestError
-from kineograph.data import cache, packing
-from kineograph.data.cache import Store, open_pack, packed_layout
-from kineograph.data.conform import Form, conform
-from kineograph.data.layouts import Layout, recognise
-from kineograph.data.packing import Packed, pack
+from kineograph.data.folder import cache, packing
+from kineograph.data.folder.cache import Store, open_pack, packed_layout
+from kineograph.data.folder.conform import Form, conform
+from kineograph.data.folder.layouts import Layout, recognise
+from kineograph.data.folder.packing import Packed, pack
 
 FORM = Form(16, 16, 10.0, "crop", (255, 255, 255))
 COUNT = 20
@@ -157,9 +157,9 @@ def test_what_is_finished_is_not_made_again(folder: Path) -> None:
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from kineograph.data import packing
-from kineograph.data.conform import Form
-from kineograph.data.layouts import recognise
+from kineograph.data.folder import packing
+from kineograph.data.folder.conform import Form
+from kineograph.data.folder.layouts import recognise
 whole = packing.write_atomically
 def dying(path, data):
     if path.name.startswith("shard-00003") and path.suffix == sys.argv[2]:
@@ -290,7 +290,7 @@ def test_a_file_that_was_only_touched_may_be_another(folder: Path) -> None:
 
 
 def test_a_change_in_a_folder_of_frames_is_noticed(make: Any, tmp_path: Path) -> None:
-    from kineograph.data.frame_folders import write_frame_folders
+    from kineograph.data.folder.frame_folders import write_frame_folders
 
     write_frame_folders([make.counting(3)] * 2, tmp_path)
     packed(tmp_path)

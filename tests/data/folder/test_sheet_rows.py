@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from kineograph.core.errors import RequestError
-from kineograph.data.conform import Form, conform
-from kineograph.data.entry import Entry
-from kineograph.data.layouts import recognise
+from kineograph.data.folder.conform import Form, conform
+from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.layouts import recognise
 
 SIZE = {"frame_width": 16, "frame_height": 16}
 FORM = Form(16, 16, 10.0, "crop", (0, 0, 255))

@@ -21,10 +21,10 @@ import numpy as np
 
 from kineograph.core.errors import RequestError
 from kineograph.core.files import MANIFEST, read_json, translate_os_errors
-from kineograph.data.conform import Form
-from kineograph.data.entry import PACK_NAME, Entry, numbered
-from kineograph.data.layouts import Layout
-from kineograph.data.workers import explained, in_order
+from kineograph.data.folder.conform import Form
+from kineograph.data.folder.entry import PACK_NAME, Entry, numbered
+from kineograph.data.folder.layouts import Layout
+from kineograph.data.folder.workers import explained, in_order
 
 _FAMILY = "kineograph pack"
 FORMAT = f"{_FAMILY} 1"

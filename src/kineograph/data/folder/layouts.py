@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from kineograph.core.errors import RequestError
 from kineograph.core.files import translate_os_errors
-from kineograph.data import tables
-from kineograph.data.conform import FRAME
-from kineograph.data.entry import (
+from kineograph.data.folder import tables
+from kineograph.data.folder.conform import FRAME
+from kineograph.data.folder.entry import (
     Entry,
     caption_file,
     captioned,
@@ -24,8 +24,8 @@ from kineograph.data.entry import (
     no_clips,
     unlisted,
 )
-from kineograph.data.sheet_rows import is_sheet, read_sheet
-from kineograph.data.tar_shards import read_shard
+from kineograph.data.folder.sheet_rows import is_sheet, read_sheet
+from kineograph.data.folder.tar_shards import read_shard
 
 _METADATA = tuple(f"metadata{ending}" for ending in tables.ENDINGS if ending != ".tsv")
 

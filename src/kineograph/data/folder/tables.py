@@ -12,7 +12,7 @@ from typing import Any
 
 from kineograph.core.errors import RequestError, nearest
 from kineograph.core.files import translate_os_errors
-from kineograph.data.entry import (
+from kineograph.data.folder.entry import (
     Entry,
     captioned,
     is_movie,

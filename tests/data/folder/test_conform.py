@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from kineograph.core.errors import RequestError
-from kineograph.data import conform as conforming
 from kineograph.data import media
 from kineograph.data.clip import Clip
-from kineograph.data.conform import Conformed, Form, conform, fitted
-from kineograph.data.entry import Entry
+from kineograph.data.folder import conform as conforming
+from kineograph.data.folder.conform import Conformed, Form, conform, fitted
+from kineograph.data.folder.entry import Entry
 
 WHITE = (255, 255, 255)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kineograph.data.extraction import Extraction, FrameExtraction
+from kineograph.data.folder.extraction import Extraction, FrameExtraction
 
 
 def taken(

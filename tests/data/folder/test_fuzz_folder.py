@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from kineograph.core.errors import RequestError
-from kineograph.data.conform import Form, conform
-from kineograph.data.entry import Entry, Status
-from kineograph.data.layouts import recognise
+from kineograph.data.folder.conform import Form, conform
+from kineograph.data.folder.entry import Entry, Status
+from kineograph.data.folder.layouts import recognise
 
 FORM = Form(16, 16, 10.0, "letterbox", (255, 255, 255))
 PATIENCE = 60.0

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kineograph.data import workers
-from kineograph.data.conform import Conformed, Form, conform
-from kineograph.data.entry import Entry, Member, Row
-from kineograph.data.workers import conform_all, explained
+from kineograph.data.folder import workers
+from kineograph.data.folder.conform import Conformed, Form, conform
+from kineograph.data.folder.entry import Entry, Member, Row
+from kineograph.data.folder.workers import conform_all, explained
 
 FORM = Form(16, 16, None, "letterbox", (1, 2, 3))
 
@@ -60,7 +60,7 @@ def crashing(code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     """Let workers run ``code`` for the clip 3.webp."""
     (tmp_path / "faulty.py").write_text(
         "import os, signal, time, sys\n"
-        "from kineograph.data import workers\n"
+        "from kineograph.data.folder import workers\n"
         "ours = workers.explained\n"
         "def explained(entry, form):\n"
         f"    if entry.name == '3.webp':\n        {code}\n"
@@ -130,7 +130,7 @@ def test_an_error_that_nobody_foresaw_is_a_reason_too(
 
 def test_ctrl_c_is_left_to_the_parent() -> None:
     worker = subprocess.Popen(
-        [sys.executable, "-m", "kineograph.data.workers"],
+        [sys.executable, "-m", "kineograph.data.folder.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

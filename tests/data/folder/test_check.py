@@ -12,8 +12,8 @@ import pytest
 
 from kineograph.core import config
 from kineograph.core.errors import RequestError
-from kineograph.data import cache
-from kineograph.data.check import SHOWN, Finding, Report, check
+from kineograph.data.folder import cache
+from kineograph.data.folder.check import SHOWN, Finding, Report, check
 from kineograph.data.sources.folder import Config, Source
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kineograph.core.errors import RequestError
-from kineograph.data.entry import Entry
-from kineograph.data.frame_folders import write_frame_folders
-from kineograph.data.layouts import Layout, recognise
+from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.frame_folders import write_frame_folders
+from kineograph.data.folder.layouts import Layout, recognise
 
 
 def captions(layout: Layout) -> dict[str, str]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from kineograph.core.errors import RequestError
-from kineograph.data import cache
 from kineograph.data.clip import Clip
-from kineograph.data.conform import Conformed
-from kineograph.data.entry import Entry, Status, printable
-from kineograph.data.extraction import Extraction
-from kineograph.data.layouts import Layout
+from kineograph.data.folder import cache
+from kineograph.data.folder.conform import Conformed
+from kineograph.data.folder.entry import Entry, Status, printable
+from kineograph.data.folder.extraction import Extraction
+from kineograph.data.folder.layouts import Layout
+from kineograph.data.folder.workers import conform_all
 from kineograph.data.sources.folder import Config, form_of, is_held_out, layout_of
-from kineograph.data.workers import conform_all
 
 SHOWN = 48
 """Clips on the contact sheet, at most."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip
-from kineograph.data.frame_folders import read_frame_folders, write_frame_folders
+from kineograph.data.folder.frame_folders import read_frame_folders, write_frame_folders
 from kineograph.data.sources.tutorial import Config, Source
 
 CLIP = Source(Config()).clip(3, 0)
