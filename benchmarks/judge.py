@@ -14,7 +14,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,14 +26,10 @@ from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video, video_bytes
 from kineograph.evaluation.accuracy import numbers
 from kineograph.evaluation.by_fact import real_clips, score, shuffled
-from kineograph.evaluation.corruptions import (
-    CORRUPTIONS,
-    WRONG_CAPTION,
-    Share,
-    own_error,
-    trial_by_corruption,
-)
-from kineograph.evaluation.judges import breaks_of
+from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION, Corruption
+from kineograph.evaluation.judges import judge_of
+from kineograph.evaluation.own_error import RIGHT, TRUE, OwnError, own_error
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import verify
 from kineograph.training.environment import environment
 
@@ -46,10 +42,10 @@ class Condition:
     """Clips under which the judge is tried."""
 
     config: Config
-    alter: Callable[[np.ndarray, int], np.ndarray] | None = None
+    alter: Corruption | None = None
 
 
-def through_h264(scale: int) -> Callable[[np.ndarray, int], np.ndarray]:
+def through_h264(scale: int) -> Corruption:
     """Written as MP4 as `kineograph generate` does, and read again."""
 
     def alter(frames: np.ndarray, seed: int) -> np.ndarray:
@@ -61,7 +57,7 @@ def through_h264(scale: int) -> Callable[[np.ndarray, int], np.ndarray]:
     return alter
 
 
-def in_colors(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> Callable[..., np.ndarray]:
+def in_colors(ink: tuple[int, int, int], paper: tuple[int, int, int]) -> Corruption:
     """Black on white => ``ink`` on ``paper``."""
 
     def alter(frames: np.ndarray, seed: int) -> np.ndarray:
@@ -94,6 +90,19 @@ def clips_per_second() -> float:
     return len(batch.captions) / (time.process_time() - start)
 
 
+def of_tutorial(
+    config: Config,
+    clips: int,
+    seed: int,
+    corruptions: Sequence[str] = (*CORRUPTIONS, *MILD),
+    alter: Corruption | None = None,
+) -> OwnError:
+    """So many clips of each caption, made one by one."""
+    source = Source(config)
+    real = (source.clip(index, seed) for index in range(clips * len(source.captions)))
+    return own_error(real, judge_of(source), corruptions=corruptions, alter=alter)
+
+
 def of_shapes(clips: int) -> dict[str, dict[str, Share]]:
     """The source "shapes", one object and two, in the splits: what is accepted of each version."""
     found = {}
@@ -102,7 +111,7 @@ def of_shapes(clips: int) -> dict[str, dict[str, Share]]:
             source = shapes.Source(shapes.Config(split=split, two_objects=two))
             real = real_clips(source, clips, seed=2026)
             wrong = score(shuffled(real), [None] * len(real), verify)
-            table = trial_by_corruption(real, verify, breaks_of(source))
+            table = own_error(real, judge_of(source), most_wrong=8).totals
             found[f"shapes, {name}, {split}"] = table | {"shuffled captions": wrong.joint}
     return found
 
@@ -121,8 +130,8 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.perf_counter()
 
-    plain = own_error(Source(Config()), arguments.clips, seed=2026)
-    print("Accepted, in per cent (the first column should be 100, the others 0):\n")
+    plain = of_tutorial(Config(), arguments.clips, seed=2026)
+    print(f"Accepted, in per cent ({', '.join(RIGHT)} should be 100, the others 0):\n")
     print(plain.format())
     print("\nAll captions, with 95 % intervals:")
     for version in plain.versions:
@@ -132,11 +141,9 @@ def main() -> None:
     conditions = {}
     for name, condition in CONDITIONS.items():
         clips = max(1, arguments.clips // 15)
-        trial = own_error(
-            Source(condition.config), clips, seed=7, corruptions=FEW, alter=condition.alter
-        )
+        trial = of_tutorial(condition.config, clips, 7, FEW, condition.alter)
         spoilt = sum((trial.total(version) for version in FEW), Share(0, 0))
-        shares = (trial.total("true"), trial.total(WRONG_CAPTION), spoilt)
+        shares = (trial.total(TRUE), trial.total(WRONG_CAPTION), spoilt)
         print(f"  {name:16}" + "".join(f"{100 * s.share:9.3f} % of {s.of:5d}" for s in shares))
         conditions[name] = {"config": asdict(condition.config), "error": trial.as_json()["all"]}
 
@@ -152,7 +159,9 @@ def main() -> None:
     result = {
         "benchmark": "judge",
         "clips_per_caption": arguments.clips,
-        "corruptions": {n: (f.__doc__ or "").splitlines()[0] for n, f in CORRUPTIONS.items()},
+        "corruptions": {
+            n: (f.__doc__ or "").splitlines()[0] for n, f in (CORRUPTIONS | MILD).items()
+        },
         "accepted": plain.as_json(),
         "conditions": conditions,
         "shapes": {

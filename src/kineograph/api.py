@@ -26,9 +26,9 @@ from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
-from kineograph.evaluation.corruptions import own_error, trial_by_corruption
 from kineograph.evaluation.frechet import FrechetOptions
-from kineograph.evaluation.judges import breaks_of, judge_of, verify_any
+from kineograph.evaluation.judges import judge_of, verify_any
+from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models import checkpoint
@@ -51,6 +51,8 @@ EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
 OWN_ERROR_CLIPS = 12
 """Clips a caption on which the demo measures the judge itself."""
+MOST_WRONG_CAPTIONS = 8
+"""Wrong captions that each of the clips is tried with, of a source that has very many."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,12 @@ def evaluate_split(
             command += ["--frechet", *(["--anyway"] if frechet.anyway else [])]
             command += ["--i3d", str(frechet.weights)] if frechet.weights else []
         some = real_clips(asked, OWN_ERROR_CLIPS * 8, seed)
+        error = own_error(some, judge_clip, most_wrong=MOST_WRONG_CAPTIONS)
         page = split_report.SplitReport(
             evaluation=found,
             command=shlex.join([*command, "--out", str(report_to)]),
             version=version(),
-            judge=trial_by_corruption(some, judge_clip, breaks_of(asked)),
+            judge=error.totals,
             settings=config.to_toml(recipe.to_dict()),
             environment=environment(),
             date=time.strftime("%Y-%m-%d"),
@@ -359,7 +362,8 @@ def demo(
     clock = time.monotonic()
     say("Measuring the judge's own error, writing the report ...")
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    error = own_error(source, clips_per_caption=OWN_ERROR_CLIPS, seed=EVALUATION_SEED)
+    clips = real_clips(source, OWN_ERROR_CLIPS * len(source.captions), EVALUATION_SEED)
+    error = own_error(clips, judge_of(source))
     times["judging the judge"] = time.monotonic() - clock
     baseline = recorded_baseline()
     command = ["kineograph", "demo", "--minutes", f"{minutes:g}", "--seed", str(seed)]

@@ -18,8 +18,8 @@ from kineograph.evaluation.accuracy import (
     evaluate,
     percent,
 )
-from kineograph.evaluation.corruptions import Share, frozen
-from kineograph.evaluation.statistics import wilson
+from kineograph.evaluation.corruptions import frozen
+from kineograph.evaluation.statistics import Share, wilson
 from kineograph.evaluation.verifier import Verdict
 
 SOURCE = Source(Config())

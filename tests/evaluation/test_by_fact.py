@@ -16,7 +16,8 @@ from kineograph.evaluation.by_fact import (
     score,
     shuffled,
 )
-from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, trial_by_corruption
+from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
+from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.split_report import SplitReport, render
 from kineograph.evaluation.verifier import verify
 
@@ -107,16 +108,16 @@ def test_captions_of_ones_own_are_declined() -> None:
 
 def test_the_judge_knows_broken_clips_of_shapes() -> None:
     clips = real_clips(TRAIN, 24, seed=4)
-    table = trial_by_corruption(clips, verify, judges.breaks_of(TRAIN))
-    assert set(table) == {"true", *CORRUPTIONS, *MILD}
+    table = own_error(clips, judges.judge_of(TRAIN), most_wrong=8).totals
+    assert set(table) == {"true", WRONG_CAPTION, *CORRUPTIONS, *MILD}
     assert table["true"].share == 1
-    assert sum(table[name].accepted for name in CORRUPTIONS) <= 1
+    assert sum(table[name].accepted for name in (*CORRUPTIONS, WRONG_CAPTION)) <= 1
     assert table["blurred"].share >= 0.85
     assert table["compressed"].share >= 0.6
 
 
 def test_the_page_shows_clips_with_paths_and_says_how_to_repeat_it(found: SplitEvaluation) -> None:
-    table = trial_by_corruption(found_clips(found), verify, judges.breaks_of(TRAIN))
+    table = own_error(found_clips(found), judges.judge_of(TRAIN), most_wrong=2).totals
     page = render(SplitReport(found, "kineograph evaluate MODEL --split held-out", "1.2.3", table))
     assert page.count("<polyline") >= 10
     assert "kineograph evaluate MODEL --split held-out" in page

@@ -1,29 +1,13 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from kineograph.data.grammar import MANNERS, parse
-from kineograph.data.sources.tutorial import CAPTIONS, Config, Source
-from kineograph.evaluation.corruptions import (
-    CORRUPTIONS,
-    MILD,
-    WRONG_CAPTION,
-    OwnError,
-    Share,
-    broken,
-    own_error,
-    wrong_captions,
-)
+from kineograph.data.grammar import MANNERS, SHAPES, parse
+from kineograph.data.sources.tutorial import Config, Source
+from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, broken, wrong_captions
 
 RIGHT = Source(Config()).clip(2, seed=3)
-
-
-@pytest.fixture(scope="module")
-def small_trial() -> OwnError:
-    return own_error(Source(Config()), clips_per_caption=8, seed=21)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS | MILD)
@@ -71,54 +55,25 @@ def test_backwards_a_bounce_is_a_bounce() -> None:
 
 def test_a_wrong_caption_is_no_other_spelling() -> None:
     description = parse("circle moving diagonally up-left")
-    captions = wrong_captions(description)
-    assert len(captions) == sum(map(len, MANNERS.values())) - 1
+    wrong = [parse(caption) for caption in wrong_captions(description)]
+    motions, shapes = wrong[:-4], wrong[-4:]
+    assert len(motions) == sum(map(len, MANNERS.values())) - 1
     asked = description.objects[0].motion
-    assert all(parse(caption).objects[0].motion != asked for caption in captions)
+    assert all(other.objects[0].motion != asked for other in motions)
+    assert {other.objects[0].shape for other in shapes} == set(SHAPES) - {"circle"}
 
 
-def test_right_clips_are_accepted(small_trial: OwnError) -> None:
-    assert set(small_trial.table) == set(CAPTIONS)
-    assert small_trial.total("true") == Share(8 * len(CAPTIONS), 8 * len(CAPTIONS))
-
-
-@pytest.mark.parametrize("name", [*(set(CORRUPTIONS) - {"recolored"}), WRONG_CAPTION])
-def test_broken_clips_are_refused(small_trial: OwnError, name: str) -> None:
-    total = small_trial.total(name)
-    assert total.of >= 8 * 14
-    assert total.accepted <= 1
-
-
-def test_only_what_is_broken_is_counted(small_trial: OwnError) -> None:
-    assert "reversed" not in small_trial.table["circle bouncing vertically"]
-    assert small_trial.table["circle moving left"]["reversed"].of == 8
-
-
-def test_the_table_is_for_people_and_for_machines(small_trial: OwnError) -> None:
-    text = small_trial.format()
-    assert len(text.splitlines()) == len(CAPTIONS) + 2
-    assert "wrong-caption" in text
-    figures = json.loads(json.dumps(small_trial.as_json()))
-    assert figures["all"]["true"]["accepted"] == 8 * len(CAPTIONS)
-    assert figures["all"]["true"]["interval"][0] > 0.95
-
-
-def test_alter_is_applied_to_whatever_is_judged() -> None:
-    def blank(frames: np.ndarray, seed: int) -> np.ndarray:
-        return np.full_like(frames, 255)
-
-    trial = own_error(Source(Config()), 1, corruptions=["frozen"], alter=blank)
-    assert trial.total("true").accepted == 0
-
-
-@pytest.mark.slow
-def test_the_floors_hold_on_many_clips() -> None:
-    trial = own_error(Source(Config()), clips_per_caption=100, seed=4)
-    for caption, row in trial.table.items():
-        assert row["true"].share >= 0.99, caption
-        for version in row.keys() - {"true"}:
-            assert row[version].share <= 0.02, (caption, version)
-    assert set(trial.versions) == {"true", WRONG_CAPTION, *CORRUPTIONS} - {"recolored"}
-    for version in set(trial.versions) - {"true"}:
-        assert trial.total(version).share <= 0.005
-    assert trial.total("true").share >= 0.995
+def test_every_fact_that_a_caption_states_is_said_wrongly() -> None:
+    said = (
+        "a small red star moving left slowly and a blue ring standing still on a white background"
+    )
+    description = parse(said)
+    first, second = description.objects
+    wrong = [parse(caption) for caption in wrong_captions(description)]
+    assert len({*wrong}) == len(wrong)
+    assert description not in wrong
+    assert all(other.objects[1] == second for other in wrong)
+    for fact in ("shape", "motion", "color", "size", "speed"):
+        others = [o for o in wrong if getattr(o.objects[0], fact) != getattr(first, fact)]
+        assert others, fact
+    assert any(other.background not in ("", "white") for other in wrong)

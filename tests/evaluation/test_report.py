@@ -17,8 +17,9 @@ from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, S
 from kineograph.evaluation import page as parts
 from kineograph.evaluation import report
 from kineograph.evaluation.accuracy import Evaluation, PromptScore
-from kineograph.evaluation.corruptions import OwnError, Share
+from kineograph.evaluation.own_error import OwnError
 from kineograph.evaluation.report import Baseline, ReportData, render
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Verdict
 
 YES = Verdict("yes")

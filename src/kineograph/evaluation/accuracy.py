@@ -14,7 +14,7 @@ from statistics import median_low
 from typing import Any
 
 from kineograph.data.clip import Clip
-from kineograph.evaluation.corruptions import Share
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Judge, Verdict, verify
 
 WIDTH = 80

@@ -21,9 +21,9 @@ from kineograph.data.grammar import DIRECTIONS
 from kineograph.data.motion import PACES
 from kineograph.evaluation import novelty
 from kineograph.evaluation.accuracy import numbers
-from kineograph.evaluation.corruptions import Share
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.frechet import frechet as distance_of
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Judge, Verdict
 
 _PROMPTS, _SAMPLES, _POOL = 4, 64, 2048  # for diversity

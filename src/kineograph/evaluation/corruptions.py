@@ -1,4 +1,4 @@
-"""The judge's own error: clips that are right, and the same clips broken on purpose.
+"""Ways to break a clip on purpose, so that it does not do what its caption says any more.
 
 A corruption is a pure function of (frames, seed): (T, H, W, 3) uint8 => the same shape. It breaks
 nearly every caption, and ``broken`` says which it leaves true.
@@ -7,17 +7,22 @@ nearly every caption, and ``broken`` says which it leaves true.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
-from kineograph.data.clip import Clip, Source
-from kineograph.data.grammar import MANNERS, Description, Motion, describe, parse
-from kineograph.evaluation.statistics import wilson
-from kineograph.evaluation.tracker import track
-from kineograph.evaluation.verifier import Judge, judge, verify
+from kineograph.data.grammar import (
+    COLORS,
+    MANNERS,
+    SHAPES,
+    SIZES,
+    SPEEDS,
+    Description,
+    Motion,
+    describe,
+)
 
 Corruption = Callable[[np.ndarray, int], np.ndarray]
 
@@ -147,7 +152,8 @@ _GREYS = ("white", "black", "grey")
 
 
 def wrong_captions(description: Description) -> list[str]:
-    """Every caption that asks for another motion."""
+    """Captions that say something else in one fact: every other motion of the first object, then
+    every other value of all else that is said of it, and of the background."""
     first, *rest = description.objects
     motions = [Motion(verb, manner) for verb in MANNERS for manner in MANNERS[verb]]
     others = [
@@ -155,7 +161,19 @@ def wrong_captions(description: Description) -> list[str]:
         for motion in motions
         if not _alike(motion, first.motion)
     ]
-    return [describe(replace(description, objects=(other, *rest))) for other in others]
+    others += [replace(first, shape=shape) for shape in _besides(first.shape, SHAPES)]
+    others += [replace(first, color=color) for color in _besides(first.color, COLORS)]
+    others += [replace(first, size=size) for size in _besides(first.size, SIZES[1:])]
+    others += [replace(first, speed=speed) for speed in _besides(first.speed, SPEEDS[1:])]
+    changed = [replace(description, objects=(other, *rest)) for other in others]
+    grounds = _besides(description.background, COLORS)
+    changed += [replace(description, background=color) for color in grounds]
+    return [describe(wrong) for wrong in changed]
+
+
+def _besides(said: str, known: Iterable[str]) -> list[str]:
+    """The other values of a fact, of which nothing may be said."""
+    return [value for value in known if said not in ("", value)]
 
 
 def _alike(a: Motion, b: Motion) -> bool:
@@ -163,153 +181,6 @@ def _alike(a: Motion, b: Motion) -> bool:
     turn = {"rotating", "orbiting", "spinning"}
     both = {a.verb, b.verb}
     return a == b or (a.manner == b.manner and "rotating" in both and both <= turn)
-
-
-# ---- how often the judge is wrong -----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of how many clips were accepted."""
-
-    accepted: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        """NaN without trials."""
-        return self.accepted / self.of if self.of else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval."""
-        return wilson(self.accepted, self.of)
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.accepted + other.accepted, self.of + other.of)
-
-
-@dataclass(frozen=True)
-class OwnError:
-    """The judge's own error: per caption, and per version ("true", the corruptions, …).
-
-    Only versions that really break the caption are counted.
-    """
-
-    table: dict[str, dict[str, Share]]
-
-    def total(self, version: str) -> Share:
-        """Over all captions."""
-        rows = (row[version] for row in self.table.values() if version in row)
-        return sum(rows, Share(0, 0))
-
-    @property
-    def versions(self) -> list[str]:
-        """The columns, "true" first."""
-        return list(dict.fromkeys(version for row in self.table.values() for version in row))
-
-    def as_json(self) -> dict[str, dict[str, dict[str, float | int | list[float]]]]:
-        """Numbers for a file: caption => version => accepted, of, and the 95 % interval."""
-        rows = self.table | {"all": {v: self.total(v) for v in self.versions}}
-        return {
-            caption: {
-                version: {"accepted": s.accepted, "of": s.of, "interval": list(s.interval)}
-                for version, s in row.items()
-            }
-            for caption, row in rows.items()
-        }
-
-    def format(self) -> str:
-        """A table for people: accepted clips in per cent, "-" where nothing is broken."""
-        rows = self.table | {"all": {v: self.total(v) for v in self.versions}}
-        wide = max(len(caption) for caption in rows)
-        heads = [v.replace(" ", "-") for v in self.versions]
-        lines = [" " * wide + "".join(f"{head:>{max(len(head), 6) + 2}}" for head in heads)]
-        for caption, row in rows.items():
-            cells = [
-                f"{100 * row[v].share:.2f}" if v in row and row[v].of else "-"
-                for v in self.versions
-            ]
-            pairs = zip(cells, heads, strict=True)
-            line = "".join(f"{cell:>{max(len(head), 6) + 2}}" for cell, head in pairs)
-            lines.append(f"{caption:<{wide}}{line}")
-        return "\n".join(lines)
-
-
-def own_error(
-    source: Source,
-    clips_per_caption: int,
-    seed: int = 0,
-    corruptions: Sequence[str] = tuple(CORRUPTIONS),
-    alter: Corruption | None = None,
-) -> OwnError:
-    """Judge clips of ``source`` (whose captions take turns) as they are, and broken.
-
-    ``alter`` is applied last to whatever is judged, such as a round trip through a codec.
-    """
-    captions = source.captions
-    table: dict[str, dict[str, Share]] = {}
-    for index in range(clips_per_caption * len(captions)):
-        clip = source.clip(index, seed)
-        row = table.setdefault(clip.caption, {})
-        for version, share in _judge_one(clip.frames, clip.caption, index, corruptions, alter):
-            row[version] = row.get(version, Share(0, 0)) + share
-    return OwnError(table)
-
-
-def _judge_one(
-    frames: np.ndarray,
-    caption: str,
-    index: int,
-    corruptions: Sequence[str],
-    alter: Corruption | None,
-) -> list[tuple[str, Share]]:
-    description = parse(caption)
-    last = alter or (lambda frames, seed: frames)
-    whole = last(frames, index)
-    wrong = _accepted(whole, wrong_captions(description))
-    found = [
-        ("true", Share(sum(_accepted(whole, [caption])), 1)),
-        (WRONG_CAPTION, Share(sum(wrong), len(wrong))),
-    ]
-    for name in corruptions:
-        if broken(name, description):
-            altered = last(CORRUPTIONS[name](frames, index), index)
-            found.append((name, Share(sum(_accepted(altered, [caption])), 1)))
-    return found
-
-
-def _accepted(frames: np.ndarray, captions: Sequence[str]) -> list[bool]:
-    """Whether the judge accepts a clip by each of several captions; one object is tracked once."""
-    asked = [parse(caption) for caption in captions]
-    if any(len(a.objects) > 1 for a in asked):
-        return [bool(verify(frames, caption)) for caption in captions]
-    seen = track(frames)
-    return [bool(judge(seen, a)) for a in asked]
-
-
-def trial_by_corruption(
-    clips: Sequence[Clip],
-    judge: Judge,
-    breaks: Callable[[str, Clip], bool],
-) -> dict[str, Share]:
-    """How often a judge accepts real clips, and each corruption of them that breaks the caption.
-
-    ``breaks`` is asked (name, clip); the mild corruptions break none and are always tried.
-    """
-    found = {"true": _tally(judge, clips, lambda frames, seed: frames)}
-    for name, corruption in CORRUPTIONS.items():
-        some = [clip for clip in clips if breaks(name, clip)]
-        if some:
-            found[name] = _tally(judge, some, corruption)
-    return found | {name: _tally(judge, clips, mild) for name, mild in MILD.items()}
-
-
-def _tally(judge: Judge, clips: Sequence[Clip], corruption: Corruption) -> Share:
-    verdicts = [
-        judge(corruption(clip.frames, k), clip.caption, clip.fps) for k, clip in enumerate(clips)
-    ]
-    return Share(sum(map(bool, verdicts)), len(verdicts))
 
 
 # ---- tools ----------------------------------------------------------------------------------

@@ -55,12 +55,23 @@ def verify(frames: np.ndarray, prompt: str, fps: float = DEFAULT_FPS, path: str 
     four frames or 32 pixels. Raises ValueError where ``frames`` is not such an array, and
     RequestError where the classifier's digits cannot be read.
     """
+    return verify_each(frames, [prompt], fps, path)[0]
+
+
+def verify_each(
+    frames: np.ndarray, prompts: Sequence[str], fps: float = DEFAULT_FPS, path: str = ""
+) -> list[Verdict]:
+    """The same by each of several prompts, from one look at the video."""
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"verify wants uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}")
-    why = cannot_judge(frames, prompt, parse, side=32)
-    if why:
-        return Verdict("cannot judge", [why])
-    return judge(see(frames), parse(prompt), classifier_for(path), fps)
+    whys = [cannot_judge(frames, prompt, parse, side=32) for prompt in prompts]
+    if all(whys):
+        return [Verdict("cannot judge", [why]) for why in whys]
+    seen, classifier = see(frames), classifier_for(path)
+    return [
+        Verdict("cannot judge", [why]) if why else judge(seen, parse(prompt), classifier, fps)
+        for prompt, why in zip(prompts, whys, strict=True)
+    ]
 
 
 def broken(corruption: str) -> bool:
@@ -69,6 +80,14 @@ def broken(corruption: str) -> bool:
     There and back is the same played backwards, and white stays white with channels exchanged.
     """
     return corruption not in ("reversed", "recolored", "blurred", "compressed")
+
+
+def wrong_captions(caption: str) -> list[str]:
+    """Captions in which the first digit is every other one, or moves along the other axis."""
+    first, *rest = parse(caption)
+    digits = [first._replace(digit=other) for other in range(10) if other != first.digit]
+    axes = [first._replace(axis=other) for other in AXES if other != first.axis]
+    return [describe([wrong, *rest]) for wrong in [*digits, *axes]]
 
 
 def judge(

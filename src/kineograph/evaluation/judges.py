@@ -1,8 +1,10 @@
-"""Which judge decides on a source's clips, and what breaks their captions."""
+"""Which judge decides on a source's clips, and what makes their captions false."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -11,14 +13,28 @@ from kineograph.data.grammar import CannotParse, parse
 from kineograph.data.sources import digits as digits_source
 from kineograph.data.sources import sprites as sprites_source
 from kineograph.evaluation import digits, sprites
-from kineograph.evaluation.corruptions import broken
-from kineograph.evaluation.verifier import Judge, Verdict, verify
-
-Breaks = Callable[[str, Clip], bool]
-"""(corruption, real clip) => whether that makes its caption false."""
+from kineograph.evaluation.corruptions import broken, wrong_captions
+from kineograph.evaluation.tracker import track
+from kineograph.evaluation.verifier import Verdict, cannot_judge, judge, verify
 
 
-def judge_of(source: Source) -> Judge:
+@dataclass(frozen=True)
+class SourceJudge:
+    """The judge of a source's captions, called like any other: (frames, prompt, fps) => verdict."""
+
+    by_each: Callable[[np.ndarray, Sequence[str], float], list[Verdict]]
+    """(frames, several prompts, fps) => a verdict for each, from one look at the video."""
+    breaks: Callable[[str, Clip], bool]
+    """(corruption, real clip) => whether that makes its caption false."""
+    wrong_captions: Callable[[Clip], list[str]]
+    """Real clip => captions like its own that are false."""
+
+    def __call__(self, frames: np.ndarray, prompt: str, fps: float) -> Verdict:
+        """Does a video do what a prompt says?"""
+        return self.by_each(frames, [prompt], fps)[0]
+
+
+def judge_of(source: Source) -> SourceJudge:
     """The judge of a source's captions.
 
     Digits are read by a classifier trained on the source's own images, sprites compared with the
@@ -27,10 +43,20 @@ def judge_of(source: Source) -> Judge:
     """
     if isinstance(source, digits_source.Source):
         path = source.config.path
-        return lambda frames, prompt, fps: digits.verify(frames, prompt, fps, path)
+        return SourceJudge(
+            lambda frames, prompts, fps: digits.verify_each(frames, prompts, fps, path),
+            lambda name, clip: digits.broken(name),
+            lambda clip: digits.wrong_captions(clip.caption),
+        )
     if isinstance(source, sprites_source.Source):
-        return lambda frames, prompt, fps: sprites.verify(frames, prompt, source)
-    return verify if source.clip(0, 0).facts is not None else _decline
+        return SourceJudge(
+            lambda frames, prompts, fps: sprites.verify_each(frames, prompts, source),
+            lambda name, clip: sprites.breaks(name, _attributes(clip)),
+            lambda clip: [*chain(*sprites.wrong_captions(_attributes(clip), source).values())],
+        )
+    if source.clip(0, 0).facts is None:
+        return SourceJudge(_decline, lambda name, clip: False, lambda clip: [])
+    return SourceJudge(_of_shapes, _breaks, _wrong_captions)
 
 
 def verify_any(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
@@ -39,22 +65,36 @@ def verify_any(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
     return judge(frames, prompt, fps)
 
 
-def breaks_of(source: Source) -> Breaks:
-    """What a corruption breaks, of a source."""
-    if isinstance(source, digits_source.Source):
-        return lambda name, clip: digits.broken(name)
-    if isinstance(source, sprites_source.Source):
-        return lambda name, clip: sprites.breaks(name, clip.facts.attributes if clip.facts else {})
-    return _breaks
+def _of_shapes(frames: np.ndarray, prompts: Sequence[str], fps: float) -> list[Verdict]:
+    """Two objects are told apart by their captions; one is tracked once for all of them."""
+    if len(prompts) == 1 or any(_not_of_one(frames, prompt) for prompt in prompts):
+        return [verify(frames, prompt, fps) for prompt in prompts]
+    seen = track(frames)
+    return [judge(seen, parse(prompt), fps) for prompt in prompts]
+
+
+def _not_of_one(frames: np.ndarray, prompt: str) -> bool:
+    return bool(cannot_judge(frames, prompt, parse)) or len(parse(prompt).objects) > 1
 
 
 def _breaks(name: str, clip: Clip) -> bool:
     try:
         return broken(name, parse(clip.caption))
-    except CannotParse:
+    except CannotParse:  # a plugin may say what this grammar does not know
         return False
 
 
-def _decline(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
+def _wrong_captions(clip: Clip) -> list[str]:
+    try:
+        return wrong_captions(parse(clip.caption))
+    except CannotParse:
+        return []
+
+
+def _attributes(clip: Clip) -> Mapping[str, str]:
+    return clip.facts.attributes if clip.facts else {}
+
+
+def _decline(frames: np.ndarray, prompts: Sequence[str], fps: float) -> list[Verdict]:
     why = "Its captions are a person's own: what they say cannot be measured."
-    return Verdict("cannot judge", [why])
+    return [Verdict("cannot judge", [why])] * len(prompts)

@@ -17,7 +17,8 @@ import numpy as np
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation.accuracy import between, brief, percent
-from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION, Share
+from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Verdict
 
 _FASTEST = 50.0  # frames a second; browsers slow down faster animations

@@ -21,7 +21,7 @@ from kineograph.evaluation.accuracy import (
     duration,
     percent,
 )
-from kineograph.evaluation.corruptions import OwnError, Share
+from kineograph.evaluation.own_error import OwnError
 from kineograph.evaluation.page import (
     Html,
     bar,
@@ -33,6 +33,7 @@ from kineograph.evaluation.page import (
     share_text,
     trial_row,
 )
+from kineograph.evaluation.statistics import Share
 
 CLIPS_OF_UNSEEN = 16
 CLIPS_OF_SEEN = 3

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from kineograph.evaluation.accuracy import between
 from kineograph.evaluation.by_fact import FactScore, SplitEvaluation, Trial
-from kineograph.evaluation.corruptions import Share
 from kineograph.evaluation.page import (
     Html,
     bar,
@@ -19,6 +18,7 @@ from kineograph.evaluation.page import (
     share_text,
     trial_row,
 )
+from kineograph.evaluation.statistics import Share
 
 _SHOWN = 12  # clips that are right, and as many that are not
 _WORST = 30  # captions

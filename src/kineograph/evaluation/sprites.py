@@ -11,7 +11,7 @@ a video is too noisy to tell (eyes are three pixels), or another layer hides, is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +81,21 @@ def verify(frames: np.ndarray, prompt: str, source: Source) -> Verdict:
     do not have, and where nothing that it says can be told from the video. Raises ValueError
     where ``frames`` is not such an array.
     """
+    return verify_each(frames, [prompt], source)[0]
+
+
+def verify_each(frames: np.ndarray, prompts: Sequence[str], source: Source) -> list[Verdict]:
+    """The same by each of several prompts, from one look at the video."""
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"verify wants uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}")
-    why = _cannot_judge(frames, prompt, source)
-    if why:
-        return Verdict("cannot judge", [why])
-    return judge(see(frames, source), source.parse(prompt))
+    whys = [_cannot_judge(frames, prompt, source) for prompt in prompts]
+    if all(whys):
+        return [Verdict("cannot judge", [why]) for why in whys]
+    seen = see(frames, source)
+    return [
+        Verdict("cannot judge", [why]) if why else judge(seen, source.parse(prompt))
+        for prompt, why in zip(prompts, whys, strict=True)
+    ]
 
 
 def _cannot_judge(frames: np.ndarray, prompt: str, source: Source) -> str:

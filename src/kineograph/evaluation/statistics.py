@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 
@@ -24,3 +25,24 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     low = 0.0 if successes == 0 else middle - half
     high = 1.0 if successes == trials else middle + half
     return max(low, 0.0), min(high, 1.0)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of how many clips were accepted."""
+
+    accepted: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """NaN without trials."""
+        return self.accepted / self.of if self.of else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        return wilson(self.accepted, self.of)
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.accepted + other.accepted, self.of + other.of)
