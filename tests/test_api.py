@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
 from kineograph.data.video_io import video_bytes
 from kineograph.evaluation.frechet import FrechetOptions
+from kineograph.evaluation.own_error import BROKEN, RIGHT
 from kineograph.models import checkpoint
 
-TOY = {
+TOY: dict[str, dict[str, int]] = {
     "data": {"num_frames": 4, "height": 16, "width": 16},
     "model": {"width": 16, "frames_a_step": 8},
     "training": {"steps": 3, "batch_size": 4, "evaluate_every": 2, "checkpoint_every": 2},
@@ -54,7 +56,9 @@ def test_a_run_folder_holds_what_the_design_says(run: Path) -> None:
 
 def test_its_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
     again = recipes.resolve(str(run / "config.toml"))
-    assert again == recipes.resolve("tutorial", TOY)
+    assert again.training.precision in ("bf16", "fp32")  # and no longer whatever is faster
+    asked = replace(again.training, precision="auto")
+    assert replace(again, training=asked) == recipes.resolve("tutorial", TOY)
     api.train(again, tmp_path / "again")
     one, other = (
         checkpoint.load(folder).model.state_dict() for folder in (run, tmp_path / "again")
@@ -72,7 +76,9 @@ def test_a_resume_of_a_finished_run_goes_on_if_there_are_more_steps(
 ) -> None:
     folder = tmp_path / "longer"
     api.train(recipes.resolve("tutorial", TOY), folder)
-    longer = recipes.resolve(str(folder / "config.toml"), {"training": {"steps": 5}})
+    asked = {"training": {**TOY["training"], "steps": 5}}
+    longer = recipes.resolve("tutorial", {**TOY, **asked})
+    assert longer.training.precision == "auto"  # and the run's own is kept
     assert api.train(longer, folder, resume=True).steps == 5
     with pytest.raises(RequestError, match="no run folder"):
         api.train(longer, tmp_path, resume=True)
@@ -173,6 +179,8 @@ def test_the_demo_ends_in_a_report_of_every_prompt(tmp_path: Path) -> None:
     page = result.report.read_text(encoding="utf-8")
     for prompt in (*CAPTIONS, *UNSEEN_PROMPTS):
         assert prompt in page
+    for name in (*RIGHT, *BROKEN):
+        assert f'<th scope="row">{name}</th>' in page
     assert len(stages) == 2
     told = result.as_json()
     assert json.loads(json.dumps(told))["ended"] == "finished"

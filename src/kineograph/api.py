@@ -38,7 +38,7 @@ from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import environment, version
-from kineograph.training.loop import Ended, Hooks, Trainer
+from kineograph.training.loop import Ended, Hooks, Trainer, with_precision
 from kineograph.training.metrics_log import read_metrics
 
 MOST_CAPTIONS = 64
@@ -202,9 +202,10 @@ def train(
     """
     folder = Path(out)
     if resume:
-        _check_resumable(recipe, folder)
+        recipe = _resumed(recipe, folder)
     else:
         check_free(folder)
+        recipe = replace(recipe, training=with_precision(recipe.training))
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     tokenizer = CaptionTokenizer.train(source.captions)
     first = source.clip(0, recipe.seed)
@@ -250,10 +251,14 @@ RESUMABLE = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoint
 """Settings of a training that a resume may change; any other would make it another run."""
 
 
-def _check_resumable(recipe: Recipe, folder: Path) -> None:
+def _resumed(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe to go on with: as it was begun, save for what may change."""
     if not (folder / "config.toml").is_file():
         raise RequestError(f"{folder} is no run folder.", "Train without --resume.")
     kept = build(config.read_toml(folder / "config.toml"))
+    if recipe.training.precision == "auto":
+        begun = replace(recipe.training, precision=kept.training.precision)
+        recipe = replace(recipe, training=begun)
     same = replace(recipe.training, **{name: getattr(kept.training, name) for name in RESUMABLE})
     if replace(recipe, name=kept.name, training=same) != kept:
         raise RequestError(
@@ -261,6 +266,7 @@ def _check_resumable(recipe: Recipe, folder: Path) -> None:
             f"Resume with its own, {folder}/config.toml; only training.{', '.join(RESUMABLE)} "
             "may change.",
         )
+    return recipe
 
 
 def _open_run(folder: Path, recipe: Recipe) -> None:
@@ -380,7 +386,7 @@ def demo(
             environment=environment(),
             metrics=read_metrics(folder / "metrics.jsonl"),
             baseline=baseline,
-            own_error=error,
+            judge=error.totals,
             date=time.strftime("%Y-%m-%d"),
         )
     )

@@ -144,6 +144,15 @@ def test_a_value_out_of_range_is_refused_by_name(
         trainer(tmp_path, **{setting: value})
 
 
+@pytest.mark.parametrize("faster", ["bf16", "fp32"])
+def test_it_trains_in_the_precision_that_is_faster_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
+    rates = {"bf16": 1.0, "fp32": 1.0} | {faster: 2.0}
+    monkeypatch.setattr("kineograph.training.loop.matrix_rates", lambda device: rates)
+    assert trainer(tmp_path, precision="auto").config.precision == faster
+
+
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(RequestError, match="no device"):
         choose_device("abacus")

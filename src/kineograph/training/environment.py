@@ -38,6 +38,27 @@ def environment() -> dict[str, Any]:
     }
 
 
+def matrix_rates(device: torch.device | str = "cpu") -> dict[str, float]:
+    """Precision ("fp32", "bf16") => FLOP/s of products of 512×512 matrices here, a small trial.
+
+    Not every processor with instructions for bf16 is faster with them.
+    """
+    side, rates = 512, {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a = torch.ones(side, side, dtype=dtype, device=device)
+        best = min(_seconds_of_products(a) for _ in range(4))
+        rates[name] = 2 * side**3 / best
+    return rates
+
+
+def _seconds_of_products(a: torch.Tensor, count: int = 8) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        product = a @ a
+    product[0, 0].item()  # a GPU is waited for
+    return (time.perf_counter() - started) / count
+
+
 def _commit() -> str | None:
     git = shutil.which("git")
     if git is None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from kineograph.models.base import Phase, TensorBatch, VideoModel, to_model
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training import resume, schedules
 from kineograph.training.ema import EMA
+from kineograph.training.environment import matrix_rates
 from kineograph.training.metrics_log import MetricsLog
 from kineograph.training.settings import TrainingConfig
 
@@ -68,6 +69,7 @@ class Trainer:
         hooks: Hooks | None = None,
     ) -> None:
         _check(config)
+        config = with_precision(config)
         self.config, self.seed, self.folder = config, seed, folder
         self.hooks = hooks or Hooks()
         self.tokenizer = tokenizer
@@ -240,6 +242,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise MachineError("This machine has no CUDA device that torch can use.", "Choose cpu.")
     return device
+
+
+def with_precision(config: TrainingConfig) -> TrainingConfig:
+    """The same settings, with "auto" for the precision replaced by the faster one here."""
+    if config.precision != "auto":
+        return config
+    rates = matrix_rates(choose_device(config.device))
+    return replace(config, precision="bf16" if rates["bf16"] > rates["fp32"] else "fp32")
 
 
 def _check(config: TrainingConfig) -> None:

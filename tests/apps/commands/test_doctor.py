@@ -12,6 +12,7 @@ def test_the_doctor_says_what_there_is(call: Any) -> None:
     assert done.code == (0 if done.json["ok"] else 1)
     found = done.json["findings"]
     assert found["torch"]["found"]
+    assert "TFLOP/s in fp32" in found["matrix products"]["found"]
     assert found["MP4 encoder"] == {"found": "libx264", "remedy": None}
 
 

@@ -54,14 +54,18 @@ def _packages() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     try:
         import torch
+
+        from kineograph.training.environment import matrix_rates
     except (ImportError, OSError) as error:  # a broken wheel may fail to load a library
         yield "torch works", f"no: {error}", "Reinstall torch."
         return
     has: Mapping[str, Any] = torch.cpu.get_capabilities()
     yield "processor", str(has.get("cpu_name") or platform.processor() or "unknown"), ""
     yield "threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors", ""
-    fast = [name for name in ("amx_bf16", "avx512_bf16", "bf16") if has.get(name)]
-    yield "fast bf16", ", ".join(fast) or "no: --training.precision fp32 may be faster", ""
+    rates = matrix_rates()
+    faster = max(rates, key=lambda name: rates[name])
+    said = ", ".join(f"{rate / 1e12:.2f} TFLOP/s in {name}" for name, rate in rates.items())
+    yield "matrix products", f"{said}: trainings here use {faster}", ""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none; none is needed"
     yield "gpu", gpu, ""
 
