@@ -142,6 +142,35 @@ def test_one_clip_may_have_several_captions_but_not_one_twice(clips: Path) -> No
     assert len({entry.name for entry in layout.entries}) == 5
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_list_of_captions_is_several_and_an_empty_cell_none(kind: str, clips: Path) -> None:
+    values = {"a.webp": ["one", "another"], "b.webp": [], "more/c.webp": [None, "three"]}
+    rows = [{"file_name": name, "caption": value} for name, value in values.items()]
+    if kind == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet", reason="the extra is not installed")
+        import pyarrow  # type: ignore[import-not-found, unused-ignore]
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), clips / "metadata.parquet")
+    else:
+        text = "\n".join(map(json.dumps, rows))
+        text += '\n{"file_name": "a.webp", "caption": NaN}\n{"file_name": "a.webp", "caption": {}}'
+        (clips / "metadata.jsonl").write_text(text)
+    layout = recognise(clips)
+    assert captions(layout) == {
+        "a.webp": "one",
+        "a.webp (caption 2)": "another",
+        "more/c.webp (caption 2)": "three",
+    }
+    assert {status for status, _ in wrong(layout).values()} == {"caption missing"}
+
+
+def test_an_address_is_no_clip_yet(clips: Path) -> None:
+    (clips / "metadata.csv").write_text("video_file_name,text\nhttps://a.b/c.mp4,one\n")
+    status, reason = wrong(recognise(clips))["https://a.b/c.mp4"]
+    assert status == "missing"
+    assert "metadata.csv, line 2 names an address" in reason
+
+
 def test_columns_that_nobody_knows_can_be_named(clips: Path) -> None:
     (clips / "metadata.csv").write_text("file_name,sentence\na.webp,one\nb.webp,two\n")
     with pytest.raises(RequestError, match="file_name, sentence") as caught:
@@ -240,6 +269,15 @@ def test_class_folders_give_their_names(clips: Path) -> None:
     ]
 
 
+def test_folders_of_splits_are_no_classes(clips: Path) -> None:
+    for name, place in (("a", "train/cat"), ("b", "test/dog"), ("more/c", "train")):
+        (clips / place).mkdir(parents=True, exist_ok=True)
+        (clips / f"{name}.webp").rename(clips / place / f"{name[-1]}.webp")
+    assert captions(recognise(clips)) == {"train/cat/a.webp": "cat", "test/dog/b.webp": "dog"}
+    (clips / "train" / "c.webp").rename(clips / "more" / "c.webp")
+    assert captions(recognise(clips))["test/dog/b.webp"] == "test dog"
+
+
 def test_the_tutorials_folders_of_frames_are_clips(make: Any, tmp_path: Path) -> None:
     write_frame_folders([make.counting(2)] * 11, tmp_path)
     (tmp_path / "video_3" / "prompt.txt").unlink()
@@ -278,11 +316,10 @@ def test_a_linked_folder_that_goes_round_ends(clips: Path) -> None:
     assert len(recognise(clips).entries) == 3
 
 
-def test_a_linked_file_is_the_users_own_affair(clips: Path) -> None:
-    """The Hugging Face cache consists of such links."""
-    (clips / "d.webp").symlink_to(clips / "a.webp")
-    (clips / "metadata.csv").write_text("file_name,caption\nd.webp,one\n")
-    assert captions(recognise(clips)) == {"d.webp": "one"}
+def test_a_single_clip_is_no_folder(clips: Path) -> None:
+    with pytest.raises(RequestError, match="single clip") as caught:
+        recognise(clips / "a.webp")
+    assert str(clips) in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "notes", "a.mp4"])

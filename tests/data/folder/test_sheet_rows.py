@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from kineograph.core.errors import RequestError
+from kineograph.data.folder.check import check
 from kineograph.data.folder.conform import Form, conform
 from kineograph.data.folder.entry import Entry
 from kineograph.data.folder.layouts import recognise
+from kineograph.data.sources.folder import Config, Source
 
 SIZE = {"frame_width": 16, "frame_height": 16}
 FORM = Form(16, 16, 10.0, "crop", (0, 0, 255))
@@ -62,6 +64,25 @@ def test_a_row_may_say_where_it_begins_how_long_it_is_and_how_fast(
         [0, 2, 4, 6, 8, 10],
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5],
     ]
+
+
+def test_one_row_may_be_several_clips_and_have_several_captions(make: Any, tmp_path: Path) -> None:
+    rows = [
+        {"row": 1, "frames": 1, "caption": "stands"},
+        {"row": 1, "first": 1, "caption": "walks"},
+    ]
+    rows += [{"row": 1, "frames": 1, "caption": "waits"}, {"row": 1, "frames": 99, "caption": "no"}]
+    sheet(tmp_path, SIZE | {"rows": rows})
+    config = Config(tmp_path, 1, 16, 16, held_out=0)
+    assert [(finding.name, finding.status) for finding in check(config, workers=1).findings] == [
+        ("hero.png:1", "used"),
+        ("hero.png:1.2", "used"),
+        ("hero.png:1 (caption 2)", "used"),
+        ("hero.png:1.3", "broken"),
+    ]
+    batch = Source(config).batch(np.arange(3), 0)
+    assert batch.captions == ["stands", "walks", "waits"]
+    assert make.numbers(batch.frames[:, 0]) == [0, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,15 @@ def test_files_of_one_name_make_one_clip(form: int, webp: bytes, make: Any, tmp_
     assert used(recognise(tmp_path / "set-1.tar").entries) == {"set-1.tar/000.webp": "fünf"}
 
 
+def test_a_list_of_captions_is_several(webp: bytes, tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "a.tar", ("0.webp", webp), ("0.json", b'{"text": ["one", "two"]}'))
+    entries = read_shard(tmp_path, path.name)
+    assert [(e.name, e.caption) for e in entries] == [
+        ("a.tar/0.webp", "one"),
+        ("a.tar/0.webp (caption 2)", "two"),
+    ]
+
+
 def link(name: str, kind: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, "/etc/passwd"

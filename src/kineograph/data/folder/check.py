@@ -12,7 +12,7 @@ from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip
 from kineograph.data.folder import cache
 from kineograph.data.folder.conform import Conformed
-from kineograph.data.folder.entry import Entry, Status, printable
+from kineograph.data.folder.entry import Status, printable
 from kineograph.data.folder.extraction import Extraction
 from kineograph.data.folder.layouts import Layout
 from kineograph.data.folder.workers import conform_all
@@ -92,7 +92,7 @@ def check(config: Config, *, workers: int, progress: Progress = lambda done, tot
         raise RequestError(f"{config.path} is a pack.", "Check the folder that it was made of.")
     form, layout = form_of(config), layout_of(config)
     extraction = Extraction(config.num_frames, config.stride, config.frame_extraction)
-    there = {e.video: e for e in layout.entries if _has_file(e)}
+    there = {e.video: e for e in layout.entries if e.has_file}
     every = -(-len(there) // SHOWN)
     read: dict[str, _Read] = {}
     samples: dict[str, Clip] = {}
@@ -106,11 +106,6 @@ def check(config: Config, *, workers: int, progress: Progress = lambda done, tot
     findings = list(_findings(layout, read, extraction, config.held_out))
     used = {entry.video for entry, f in zip(layout.entries, findings, strict=True) if f.clips}
     return Report(config.path, layout.name, findings, [samples[v] for v in samples if v in used])
-
-
-def _has_file(entry: Entry) -> bool:
-    """Whether there is anything to decode, whatever is wrong with the caption."""
-    return entry.status == "used" or entry.status.startswith("caption")
 
 
 def _kept(result: Conformed | str, extraction: Extraction) -> _Read:
@@ -137,7 +132,7 @@ def _findings(
 ) -> Iterable[Finding]:
     same = Counter(entry.caption for entry in layout.entries if entry.status == "used")
     for entry in layout.entries:
-        known = read.get(entry.video) if _has_file(entry) else None
+        known = read.get(entry.video) if entry.has_file else None
         name = printable(entry.name)
         if known is None:
             yield Finding(name, entry.caption, entry.status, entry.reason)

@@ -83,6 +83,11 @@ class Entry:
         """What no other clip of the folder is called."""
         return self.video if self.number == 1 else f"{self.video} (caption {self.number})"
 
+    @property
+    def has_file(self) -> bool:
+        """Whether there is something to decode, whatever is wrong with the caption."""
+        return self.status == "used" or self.status.startswith("caption")
+
 
 def captioned(entry: Entry, text: str | None, where: str) -> Entry:
     """The entry with its caption, or with what is wrong about it.
@@ -157,6 +162,9 @@ def named(root: Path, folder: str, name: str, where: str) -> Entry:
     if pure.is_absolute() and pure.is_relative_to(root.absolute().as_posix()):
         video = pure.relative_to(root.absolute().as_posix()).as_posix()
     shown = printable(clean)
+    if re.match(r"[a-z][a-z0-9+.-]+://", clean, re.IGNORECASE):
+        reason = f"{where} names an address: download the clip and name its file"
+        return Entry(shown, root, status="missing", reason=reason)
     if not clean or "\0" in clean or shown != clean:
         return Entry(shown or where, root, status="broken", reason=f"{where} names no file")
     pure = PurePosixPath(video)

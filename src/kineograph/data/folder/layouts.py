@@ -15,17 +15,31 @@ from kineograph.core.files import translate_os_errors
 from kineograph.data.folder import tables
 from kineograph.data.folder.conform import FRAME
 from kineograph.data.folder.entry import (
+    MOVIES,
     Entry,
     caption_file,
     captioned,
     files_below,
+    is_movie,
     movies,
     natural,
     no_clips,
     unlisted,
 )
+from kineograph.data.folder.links import LEADS_OUT, Borders
 from kineograph.data.folder.sheet_rows import is_sheet, read_sheet
 from kineograph.data.folder.tar_shards import read_shard
+
+_SPLITS = frozenset(
+    (
+        *("train", "training", "validation", "valid", "val", "dev"),
+        *("test", "testing", "eval", "evaluation"),
+    )
+)
+"""Folders that are no class, as Hugging Face reads them."""
+
+_TELLING = (*MOVIES, *tables.ENDINGS, ".tar", ".json")
+"""How the names of files end that are clips or speak of clips."""
 
 _METADATA = tuple(f"metadata{ending}" for ending in tables.ENDINGS if ending != ".tsv")
 
@@ -44,25 +58,57 @@ class Layout:
 class _Folder:
     root: Path
     files: list[str]
+    strays: frozenset[str]
+    """Links that lead outside; they are none of ``files``."""
     caption_column: str | None
 
 
-def recognise(path: Path, caption_column: str | None = None) -> Layout:
+def recognise(path: Path, caption_column: str | None = None, follow_links: bool = False) -> Layout:
     """A folder, or a .tar or table in it => its clips.
 
     Raises RequestError where it is missing, holds no clips, or is laid out in no known way.
     """
     with translate_os_errors(path):
         if path.is_file():
-            return _file(path, caption_column)
+            named = _file(path, caption_column)
+            borders = Borders(path.parent, path)
+            return named if follow_links else _bordered(named, borders, frozenset())
         if not path.is_dir():
             raise RequestError(f"There is no folder {path}.", "Check the spelling.")
-    folder = _Folder(path, files_below(path), caption_column)
+    borders, files = Borders(path), files_below(path)
+    strays = frozenset(() if follow_links else (f for f in files if borders.crossed(path / f)))
+    folder = _Folder(path, [f for f in files if f not in strays], strays, caption_column)
     for layout in _LAYOUTS:
         found = layout(folder)
         if found is not None and found.entries:
-            return found
+            return found if follow_links else _bordered(found, borders, strays)
+    if strays:
+        raise RequestError(
+            f"In {path} there are only links that lead outside it, such as {min(strays)}.",
+            "If they are as you want them, add --data.follow-links true.",
+        )
     raise no_clips(path)
+
+
+def _bordered(layout: Layout, borders: Borders, strays: frozenset[str]) -> Layout:
+    """The layout without what lies elsewhere, and with the links that nothing in it speaks of."""
+    spoilt = {layout.root / PurePosixPath(name).parent for name in strays if _is_frame(name)}
+    entries = [
+        replace(entry, status="refused", reason=f"it is {LEADS_OUT}")
+        if entry.has_file and (entry.path in spoilt or borders.crossed(entry.path))
+        else entry
+        for entry in layout.entries
+    ]
+    spoken_of = {entry.video for entry in entries}
+    for name in sorted(strays - spoken_of, key=natural):
+        if name.lower().endswith(_TELLING) or name in (*tables.PROMPTS, tables.VIDEOS):
+            path = layout.root / name
+            entries.append(Entry(name, path, status="refused", reason=f"it is {LEADS_OUT}"))
+    return replace(layout, entries=entries)
+
+
+def _is_frame(name: str) -> bool:
+    return FRAME.fullmatch(PurePosixPath(name).name) is not None
 
 
 def _file(path: Path, caption_column: str | None) -> Layout:
@@ -73,6 +119,8 @@ def _file(path: Path, caption_column: str | None) -> Layout:
         entries = tables.read_table(root, path.name, caption_column)
         if entries:
             return Layout(f"table of clips and captions: {path.name}", root, entries)
+    if is_movie(path):
+        raise RequestError(f"{path} is a single clip.", f"Name its folder: {root}")
     raise no_clips(path)
 
 
@@ -125,7 +173,7 @@ def _frame_folders(folder: _Folder) -> Layout | None:
     for home in sorted(frames, key=lambda p: natural(p.as_posix())):
         path = folder.root / home
         entry = Entry(home.as_posix() if home.parts else path.resolve().name, path)
-        entries.append(caption_file(entry, path / "prompt.txt", folder.root))
+        entries.append(_captioned_by(folder, entry, (home / "prompt.txt").as_posix()))
     name = "the tutorial's folders of frames: frame_0.png … and prompt.txt"
     return Layout(name, folder.root, entries)
 
@@ -164,8 +212,8 @@ def _table(folder: _Folder) -> Layout | None:
 
 
 def _texts_beside(folder: _Folder) -> Layout | None:
-    clips, files = movies(folder.root, folder.files), set(folder.files)
-    if not any(_text_of(name) in files for name in clips):
+    clips, texts = movies(folder.root, folder.files), {*folder.files, *folder.strays}
+    if not any(_text_of(name) in texts for name in clips):
         return None
     entries = []
     taken: dict[str, str] = {}
@@ -175,8 +223,15 @@ def _texts_beside(folder: _Folder) -> Layout | None:
         if first != name:
             reason = f"{first} has this name too, and {text} would belong to both"
             entry = replace(entry, status="same name", reason=reason)
-        entries.append(caption_file(entry, folder.root / text, folder.root))
+        entries.append(_captioned_by(folder, entry, text))
     return Layout("clips with a .txt of the same name beside each", folder.root, entries)
+
+
+def _captioned_by(folder: _Folder, entry: Entry, text: str) -> Entry:
+    """The entry with the caption that the text file of that name holds."""
+    if text in folder.strays:
+        return replace(entry, status="caption missing", reason=f"{text} is {LEADS_OUT}")
+    return caption_file(entry, folder.root / text, folder.root)
 
 
 def _text_of(clip: str) -> str:
@@ -184,14 +239,18 @@ def _text_of(clip: str) -> str:
 
 
 def _class_folders(folder: _Folder) -> Layout | None:
-    """The caption is the folders' names; clips beside the folders have none."""
+    """The caption is the folders' names; clips beside the folders have none.
+
+    Above the classes there may be a folder for each split, as Hugging Face has it.
+    """
     clips = movies(folder.root, folder.files)
     if not any("/" in name for name in clips):
         return None
+    split = all(PurePosixPath(name).parts[0].lower() in _SPLITS for name in clips)
     entries = []
     for name in clips:
-        parent = PurePosixPath(name).parent
-        words = " ".join(parent.parts).replace("_", " ").replace("-", " ")
+        parts = PurePosixPath(name).parent.parts[split:]
+        words = " ".join(parts).replace("_", " ").replace("-", " ")
         entry = Entry(name, folder.root / name)
         entries.append(captioned(entry, words or None, "the name of its folder"))
     return Layout("class folders: a folder's name is the caption", folder.root, entries)

@@ -6,7 +6,8 @@
      "rows": ["a hero walks up", "", {"row": 3, "frames": 9, "caption": "a hero walks down"}]}
 
 A plain string is the caption of the next row, "" passes a row over. Without ``frames`` a row ends
-before its first empty picture, or at the sheet's edge; ``first`` is the column it starts at.
+before its first empty picture, or at the sheet's edge; ``first`` is the column it starts at. A row
+may be named more than once: with other columns that is another clip, else another caption.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from PIL import Image
 
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
-from kineograph.data.folder.entry import Entry, Row, captioned, read_text
+from kineograph.data.folder.entry import Entry, Row, captioned, numbered, read_text
 
 _FORMAT = "it needs whole numbers frame_width and frame_height, and a list of rows"
 
@@ -47,7 +48,7 @@ def read_sheet(root: Path, name: str) -> list[Entry]:
     """The entries of the sheet that the JSON file ``name`` cuts; what is wrong is one of them."""
     fields, image = _fields(root / name), Path(name).with_suffix(".png").as_posix()
     try:
-        return list(_rows(root, name, image, fields))
+        return numbered(_rows(root, name, image, fields))
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         why = _FORMAT if isinstance(error, KeyError | TypeError) else str(error)
         reason = f"{name} does not say how to cut it: {why}"
@@ -59,7 +60,7 @@ def _rows(root: Path, name: str, image: str, fields: dict[str, Any]) -> Iterator
     fps = float(fields.get("fps", DEFAULT_FPS))
     if not 0.1 <= fps <= 1000:
         raise ValueError(f"fps is {fps:g}, 0.1 to 1000 are possible")
-    row = -1
+    row, cuts = -1, dict[int, list[Row]]()
     for each in fields["rows"]:
         each = {"caption": each} if isinstance(each, str) else dict(each)
         row = _whole(each.get("row", row + 1), 0)
@@ -69,7 +70,10 @@ def _rows(root: Path, name: str, image: str, fields: dict[str, Any]) -> Iterator
         count = _whole(each["frames"], 1) if "frames" in each else 0
         left = _whole(each.get("first", 0), 0) * width
         part = Row(left, row * height, width, height, count, float(each.get("fps", fps)))
-        entry = Entry(f"{image}:{row}", root / image, part=part)
+        known = cuts.setdefault(row, [])
+        known += [part] if part not in known else []
+        which = f".{known.index(part) + 1}" * (known[0] != part)
+        entry = Entry(f"{image}:{row}{which}", root / image, part=part)
         yield captioned(entry, None if caption is None else str(caption), f"{name}, row {row}")
 
 

@@ -45,11 +45,12 @@ def read_table(root: Path, table: str, caption_column: str | None) -> list[Entry
     for line, fields in records:
         where = f"{table}, line {line}" if line else table
         if fields is None:
-            reason = f"{where} is not as it should be"
+            what = "object of JSON" if path.suffix.lower() == ".jsonl" else "row of a CSV file"
+            reason = f"{where} is no {what}"
             entries.append(Entry(where, path, status="broken", reason=reason))
             continue
-        entry = named(root, home, _text(fields.get(file)) or "", where)
-        entries.append(captioned(entry, _text(fields.get(caption)), where))
+        entry = named(root, home, text_of(fields.get(file)) or "", where)
+        entries += [captioned(entry, text, where) for text in texts_of(fields.get(caption))]
     return numbered(entries)
 
 
@@ -62,14 +63,25 @@ def is_table_of_clips(root: Path, table: str, caption_column: str | None) -> boo
         return False
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def texts_of(value: Any) -> list[str | None]:
+    """The captions in a field of JSON or Parquet: one, or each of a list."""
+    return (
+        [text_of(each) for each in value] or [None] if isinstance(value, list) else [text_of(value)]
+    )
+
+
+def text_of(value: Any) -> str | None:
+    """A text or number, as text; None for what is none, such as the NaN of an empty cell."""
+    if value is None or value != value or isinstance(value, list | dict):
+        return None
+    return str(value)
 
 
 def _columns(known: Sequence[str], path: Path, caption_column: str | None) -> tuple[str, str]:
     """Which columns hold the file and the caption."""
     lower = {name.strip().lower(): name for name in reversed(known)}
-    file = next((lower[name] for name in FILE_COLUMNS if name in lower), None)
+    files = [*FILE_COLUMNS, *(name for name in lower if name.endswith("_file_name"))]
+    file = next((lower[name] for name in files if name in lower), None)
     caption = next((lower[name] for name in CAPTION_COLUMNS if name in lower), None)
     if caption_column:
         caption = lower.get(caption_column.lower())

@@ -15,8 +15,16 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from kineograph.core.files import translate_os_errors
-from kineograph.data.folder.entry import MOVIES, Entry, Member, Status, captioned, printable
-from kineograph.data.folder.tables import CAPTION_COLUMNS
+from kineograph.data.folder.entry import (
+    MOVIES,
+    Entry,
+    Member,
+    Status,
+    captioned,
+    numbered,
+    printable,
+)
+from kineograph.data.folder.tables import CAPTION_COLUMNS, texts_of
 
 _TEXTS = (".txt", ".caption", ".text", ".prompt")
 _LONGEST = 1_000_000  # bytes of a caption or its JSON
@@ -41,9 +49,9 @@ class _Example:
     """What a tar file has under one key."""
 
     movies: list[Entry] = field(default_factory=list)
-    caption: str | None = None
+    captions: list[str | None] = field(default_factory=list)
     source: str = ""
-    """The member that the caption is from."""
+    """The member that the captions are from."""
 
     def entries(self, shard: str) -> Iterator[Entry]:
         for index, movie in enumerate(self.movies):
@@ -51,7 +59,8 @@ class _Example:
                 reason = f"another clip of {shard} has its name"
                 yield replace(movie, status="same name", reason=reason)
             else:
-                yield captioned(movie, self.caption, self.source or shard)
+                where = self.source or shard
+                yield from numbered(captioned(movie, c, where) for c in self.captions or [None])
 
 
 class _Shard:
@@ -99,11 +108,11 @@ class _Shard:
         self.file.seek(member.offset_data)
         content = self.file.read(min(member.size, _LONGEST))
         self.file.seek(place)
-        text: str | None = content.decode("utf-8-sig", "surrogateescape")
-        if suffix == ".json":
-            text = _json_caption(text or "")
-        if text is not None and (example.caption is None or suffix != ".json"):
-            example.caption, example.source = text, f"{self.name}/{printable(member.name)}"
+        text = content.decode("utf-8-sig", "surrogateescape")
+        captions: list[str | None] = _json_captions(text) if suffix == ".json" else [text]
+        if captions and (not example.captions or suffix != ".json"):
+            example.captions = captions
+            example.source = f"{self.name}/{printable(member.name)}"
 
     def refuse(self, shown: str, status: Status, reason: str) -> None:
         self.wrong.append(Entry(shown, self.path, status=status, reason=reason))
@@ -123,14 +132,14 @@ def _unsafe(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _json_caption(text: str) -> str | None:
+def _json_captions(text: str) -> list[str | None]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return []
     if not isinstance(fields, dict):
-        return None
-    return next((str(fields[c]) for c in CAPTION_COLUMNS if fields.get(c) is not None), None)
+        return []
+    return next((texts_of(fields[c]) for c in CAPTION_COLUMNS if fields.get(c) is not None), [])
 
 
 class Window(io.RawIOBase):

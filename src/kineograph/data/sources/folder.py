@@ -59,8 +59,8 @@ class Config:
     stride: int = 1
     """Take every so many-th frame, after that."""
     frame_extraction: Literal["head", "uniform", "random", "chunks"] = "head"
-    """Which frames: the first; evenly spread over the whole; a random stretch; or one stretch
-    after the other, each a clip of its own."""
+    """Which frames: the first; evenly spread over the whole; a random stretch, another one for
+    each of the repeats; or one stretch after the other, each a clip of its own."""
     resize: Literal["crop", "letterbox"] = "crop"
     """Another shape is brought to this one by cutting off what is over, or by adding bars."""
     background: str = "white"
@@ -69,6 +69,8 @@ class Config:
     """How often each clip comes in an epoch."""
     caption_column: str | None = None
     """The column of a table that holds the captions, where its name does not say so."""
+    follow_links: bool = False
+    """Read links in the folder that lead out of it, too."""
     split: Literal["train", "held-out", "all"] = "train"
     """Clips to learn from, or those that are kept for testing; a clip's name decides which."""
     held_out: float = 0.1
@@ -117,7 +119,7 @@ def layout_of(config: Config) -> Layout:
     """The clips that the settings speak of, of both splits. Raises RequestError for none."""
     if cache.is_pack(config.path):
         return cache.packed_layout(config.path)
-    return layouts.recognise(config.path, config.caption_column)
+    return layouts.recognise(config.path, config.caption_column, config.follow_links)
 
 
 def is_held_out(video: str, share: float) -> bool:
