@@ -17,7 +17,7 @@ from kineograph.evaluation.by_fact import (
     shuffled,
 )
 from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
-from kineograph.evaluation.own_error import own_error
+from kineograph.evaluation.own_error import BROKEN, RIGHT, own_error
 from kineograph.evaluation.split_report import SplitReport, render
 from kineograph.evaluation.verifier import verify
 
@@ -124,6 +124,8 @@ def test_the_page_shows_clips_with_paths_and_says_how_to_repeat_it(found: SplitE
     assert "held-out" in page
     assert page.count("data:image/webp") >= 20
     assert "$" not in page.replace("$schema", "")
+    for name in (*RIGHT, *BROKEN):
+        assert f'<th scope="row">{name}</th>' in page
 
 
 def found_clips(found: SplitEvaluation) -> list[Clip]:

@@ -14,7 +14,9 @@ from kineograph.evaluation.statistics import Share
 TRUE = "true"
 """The version of a clip that nothing was done to."""
 RIGHT = (TRUE, *MILD)
-"""The versions that should be accepted; any other should be refused."""
+"""The versions that should be accepted."""
+BROKEN = (WRONG_CAPTION, *CORRUPTIONS)
+"""Those that should be refused."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class OwnError:
 
     @property
     def versions(self) -> list[str]:
-        """The columns, "true" first."""
+        """The columns, those that should be accepted first."""
         found = dict.fromkeys(version for row in self.table.values() for version in row)
-        return [version for version in _ORDER if version in found]
+        return [version for version in (*RIGHT, *BROKEN) if version in found]
 
     def as_json(self) -> dict[str, dict[str, dict[str, float | int | list[float]]]]:
         """Numbers for a file: caption => version => accepted, of, and the 95 % interval."""
@@ -67,9 +69,6 @@ class OwnError:
             line = "".join(f"{cell:>{max(len(head), 6) + 2}}" for cell, head in pairs)
             lines.append(f"{caption:<{wide}}{line}")
         return "\n".join(lines)
-
-
-_ORDER = (*RIGHT, WRONG_CAPTION, *CORRUPTIONS)
 
 
 def own_error(

@@ -16,8 +16,9 @@ import numpy as np
 
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import animation_bytes
-from kineograph.evaluation.accuracy import between, brief, percent
+from kineograph.evaluation.accuracy import between, brief, duration, percent
 from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
+from kineograph.evaluation.own_error import BROKEN, RIGHT, TRUE
 from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Verdict
 
@@ -124,13 +125,51 @@ def share_text(share: float, of: int) -> str:
 
 _MEANINGS = {name: (f.__doc__ or "").partition("\n")[0] for name, f in (CORRUPTIONS | MILD).items()}
 _MEANINGS |= {
-    "true": "Nothing: they do what their caption says.",
-    WRONG_CAPTION: "Judged by each of the other captions.",
+    TRUE: "Nothing: they do what their caption says.",
+    WRONG_CAPTION: "Judged by other captions, which say something else in one fact.",
+}
+_GROUPS = {
+    "They still do what their caption says: 100 % should be accepted": RIGHT,
+    "They do not: 0 % should be accepted": BROKEN,
 }
 
 
-def trial_row(name: str, result: Share) -> Html:
-    """What the judge said of clips that something was done to."""
-    counts = {"accepted": f"{result.accepted:,}", "of": f"{result.of:,}"}
-    shares = {"share": share_text(result.share, result.of), "interval": between(result)}
-    return fill("judge-row", name=name, meaning=_MEANINGS.get(name, ""), **counts, **shares)
+def judge_table(accepted: Mapping[str, Share]) -> Html:
+    """How often the judge is wrong: what was done to real clips => how many it accepts.
+
+    What is not in ``accepted`` made no caption false, and is told as not tried.
+    """
+    if not accepted:
+        return Html()
+    groups = []
+    for title, versions in _GROUPS.items():
+        rows = [_trial_row(name, accepted.get(name, Share(0, 0))) for name in versions]
+        groups.append(fill("judge-group", title=title, rows=join(rows)))
+    return fill("judge", groups=join(groups))
+
+
+def _trial_row(name: str, result: Share) -> Html:
+    meaning, counted = _MEANINGS[name], f"{result.accepted:,} of {result.of:,}"
+    if not result.of:
+        meaning, counted = f"{meaning} Not tried: it makes none of the captions false.", "-"
+    words = {"name": name, "meaning": meaning, "counted": counted}
+    share = share_text(result.share, result.of)
+    return fill("judge-row", share=share, interval=between(result), **words)
+
+
+def repeat(
+    command: str,
+    environment: Mapping[str, object],
+    settings: str,
+    times: Mapping[str, float] | None = None,
+) -> Html:
+    """The command that repeats it, where it ran, all settings (TOML), and part => seconds."""
+    told = {name: duration(seconds) for name, seconds in (times or {}).items()}
+    if times and len(times) > 1:
+        told["all"] = duration(sum(times.values()))
+    known = {name: value for name, value in environment.items() if value is not None}
+    machine = {name.replace("_", " "): str(value) for name, value in known.items()}
+    tables = join((pairs("Time taken", told), pairs("Machine and versions", machine)))
+    toml = settings.strip()
+    folded = fill("settings", toml=toml) if toml else Html()
+    return fill("repeat", command=command, tables=tables, settings=folded)

@@ -21,7 +21,6 @@ from kineograph.evaluation.accuracy import (
     duration,
     percent,
 )
-from kineograph.evaluation.own_error import OwnError
 from kineograph.evaluation.page import (
     Html,
     bar,
@@ -29,9 +28,9 @@ from kineograph.evaluation.page import (
     file_text,
     fill,
     join,
-    pairs,
+    judge_table,
+    repeat,
     share_text,
-    trial_row,
 )
 from kineograph.evaluation.statistics import Share
 
@@ -75,8 +74,8 @@ class ReportData:
     metrics: Sequence[Mapping[str, Any]] = ()
     """Rows of metrics.jsonl: "elapsed" (seconds), "accuracy", "generator.total", …"""
     baseline: Baseline | None = None
-    own_error: OwnError | Mapping[str, Any] | None = None
-    """The judge's, or what its ``as_json`` gave."""
+    judge: Mapping[str, Share] = field(default_factory=dict)
+    """What was done to real clips => how many of them the judge accepts."""
     title: str = "Does the video do what the prompt says?"
     date: str = ""
     notes: Sequence[str] = ()
@@ -93,8 +92,8 @@ def render(data: ReportData) -> str:
         _walls("seen", seen, clips, switch=not unseen),
         _accuracy(data.evaluation),
         _curves(data.metrics),
-        _judge(data.own_error),
-        _repeat(data),
+        judge_table(data.judge),
+        repeat(data.command, data.environment, data.settings, data.times),
     )
     brand = " · ".join(filter(None, ("Kineograph report", data.date)))
     words = {"title": data.title, "brand": brand, "version": data.version}
@@ -227,25 +226,6 @@ def _why(score: PromptScore) -> str:
         return ""
     count, reason = score.failures[0]
     return f"{count} of {score.trials - score.yes}: {reason}"
-
-
-def _judge(own_error: OwnError | Mapping[str, Any] | None) -> Html:
-    table = own_error.as_json() if isinstance(own_error, OwnError) else own_error or {}
-    totals: Mapping[str, Any] = table.get("all", {})
-    rows = [trial_row(name, Share(n["accepted"], n["of"])) for name, n in totals.items()]
-    return fill("judge", rows=join(rows)) if rows else Html()
-
-
-def _repeat(data: ReportData) -> Html:
-    times = {name: duration(seconds) for name, seconds in data.times.items()}
-    if len(times) > 1:
-        times["all"] = duration(sum(data.times.values()))
-    known = {name: value for name, value in data.environment.items() if value is not None}
-    machine = {name.replace("_", " "): str(value) for name, value in known.items()}
-    tables = join((pairs("Time taken", times), pairs("Machine and versions", machine)))
-    toml = data.settings.strip()
-    settings = fill("settings", toml=toml) if toml else Html()
-    return fill("repeat", command=data.command, tables=tables, settings=settings)
 
 
 # ---- curves -----------------------------------------------------------------------------------

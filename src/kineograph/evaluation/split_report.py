@@ -14,9 +14,10 @@ from kineograph.evaluation.page import (
     file_text,
     fill,
     join,
+    judge_table,
     pairs,
+    repeat,
     share_text,
-    trial_row,
 )
 from kineograph.evaluation.statistics import Share
 
@@ -44,13 +45,14 @@ def render(data: SplitReport) -> str:
     """The whole page."""
     found = data.evaluation
     sections = (_headline(found), _clips(found.model), _facts(found), _pairs(found))
-    rest = (_captions(found.model), _measures(found), _judge(data.judge), _repeat(data))
+    rest = (_captions(found.model), _measures(found), judge_table(data.judge))
+    last = repeat(data.command, data.environment, data.settings)
     names = {"clips": f"{len(found.model.trials):,}", "split": found.split, "source": found.source}
     story = fill("split-story", **names)
     brand = " · ".join(filter(None, ("Kineograph report", data.date)))
     words = {"title": "Does the video do what the prompt says?", "brand": brand}
     style = Html(file_text("report.css"))
-    body = join((*sections, *rest))
+    body = join((*sections, *rest, last))
     return fill("page", style=style, story=story, sections=body, version=data.version, **words)
 
 
@@ -171,17 +173,3 @@ def _captions(model: FactScore) -> Html:
 def _measures(found: SplitEvaluation) -> Html:
     values = {name: f"{value:.3g}" for name, value in found.measures.items()}
     return fill("measures", tables=pairs("", values)) if values else Html()
-
-
-def _judge(table: Mapping[str, Share]) -> Html:
-    rows = [trial_row(name, result) for name, result in table.items()]
-    return fill("judge", rows=join(rows)) if rows else Html()
-
-
-def _repeat(data: SplitReport) -> Html:
-    known = {name: value for name, value in data.environment.items() if value is not None}
-    machine = {name.replace("_", " "): str(value) for name, value in known.items()}
-    toml = data.settings.strip()
-    settings = fill("settings", toml=toml) if toml else Html()
-    tables = pairs("Machine and versions", machine)
-    return fill("repeat", command=data.command, tables=tables, settings=settings)
