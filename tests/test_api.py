@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,38 @@ def test_a_model_is_tried_on_any_split_of_its_source(shapes_run: Path, tmp_path:
     assert "recolored" in text
 
 
+def test_a_model_is_tried_on_another_source_in_its_own_size(
+    shapes_run: Path, tmp_path: Path, dataset: Callable[[str], Path]
+) -> None:
+    digits, page = dataset("mnist"), tmp_path / "report.html"
+    found = api.evaluate_split(
+        shapes_run, source="digits", path=digits, count=6, split="held-out", report_to=page
+    )
+    assert found.ceiling.trials[0].clip.frames.shape == (6, 32, 32, 3)
+    assert found.ceiling.joint.share >= 0.5
+    assert f"--source digits --path {digits} --split held-out --count 6" in page.read_text()
+
+
+def test_a_source_without_splits_is_tried_as_a_whole(shapes_run: Path) -> None:
+    found = api.evaluate_split(shapes_run, source="tutorial", count=18)
+    assert (found.split, found.ceiling.joint.of) == ("all", 18)
+
+
+def test_an_evaluation_says_what_the_judge_says_of_real_clips(shapes_run: Path) -> None:
+    found = api.evaluate(shapes_run, count=1, prompts=["circle moving left"])
+    ceiling, floor = found.judge.values()
+    assert ceiling.share > 0.8 > 0.2 > floor.share
+    assert found.as_json()["judge"]["real clips"]["trials"] == ceiling.of == 96
+    assert "real clips, others' captions" in found.format()
+
+
+def test_a_folder_that_has_moved_since_the_training_is_asked_for(tmp_path: Path) -> None:
+    toy = TOY | {"data": {"source": "digits", "path": str(tmp_path / "gone")}}
+    recipe = recipes.resolve("tutorial", toy)
+    with pytest.raises(RequestError, match=r"gone, is not there any more\. .*--path FOLDER"):
+        api._trained_on(recipe, None)
+
+
 def test_a_frechet_distance_of_few_clips_is_refused_before_the_work(shapes_run: Path) -> None:
     with pytest.raises(RequestError, match="--anyway"):
         api.evaluate_split(shapes_run, count=12, frechet=FrechetOptions())
@@ -233,6 +266,9 @@ def test_a_frechet_distance_of_few_clips_is_refused_before_the_work(shapes_run: 
         ({"split": "no such"}, "no such"),
         ({"source": "tutorial", "split": "train"}, "no splits"),
         ({"source": "nowhere"}, "nowhere"),
+        ({"source": "sprites"}, "Add --path FOLDER"),
+        ({"source": "digits", "path": "nowhere"}, "nowhere"),
+        ({"path": "."}, "reads no folder"),
     ],
 )
 def test_a_wrong_split_is_refused(shapes_run: Path, told: dict[str, str], why: str) -> None:

@@ -24,10 +24,10 @@ from kineograph.data.video_io import animation_bytes, read_video
 from kineograph.evaluation import report, split_report
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
-from kineograph.evaluation.by_fact import Split, SplitEvaluation, real_clips
+from kineograph.evaluation.by_fact import Split, SplitEvaluation, ceiling_and_floor, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
 from kineograph.evaluation.frechet import FrechetOptions
-from kineograph.evaluation.judges import judge_of, verify_any
+from kineograph.evaluation.judges import judge_by_name, judge_of, source_by_name, verify_any
 from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Judge, Verdict
@@ -51,6 +51,7 @@ EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
 OWN_ERROR_CLIPS = 12
 """Clips a caption on which the demo measures the judge itself."""
+_REAL_CLIPS = 96
 MOST_WRONG_CAPTIONS = 8
 """Wrong captions that each of the clips is tried with, of a source that has very many."""
 
@@ -99,10 +100,21 @@ def generate(
     )
 
 
-def verify(video: str | Path | Clip, prompt: str) -> Verdict:
-    """Does the video, a file or a clip, do what the prompt says?"""
+def verify(
+    video: str | Path | Clip,
+    prompt: str,
+    *,
+    source: str | None = None,
+    path: str | Path | None = None,
+) -> Verdict:
+    """Does the video, a file or a clip, do what the prompt says?
+
+    The words of the prompt decide who judges, unless a ``source`` and the folder ``path`` that it
+    reads are named: sprites are compared with their sheets, digits read as those of a data set.
+    """
+    decide = judge_by_name(source, path)
     shown = video if isinstance(video, Clip) else read_video(video)
-    return verify_any(shown.frames, prompt, shown.fps)
+    return decide(shown.frames, prompt, shown.fps)
 
 
 def evaluate(
@@ -111,55 +123,78 @@ def evaluate(
     prompts: Sequence[str] | None = None,
     count: int = 64,
     seed: int = EVALUATION_SEED,
+    path: str | Path | None = None,
 ) -> Evaluation:
     """Generate ``count`` clips for each prompt and judge them.
 
     Without ``prompts``: the captions the model was trained on, and its source's unseen prompts.
+    ``path`` is the folder that its source reads, where it is not the one of the training. The
+    judge is told of, too: what it says of real clips of that source.
     """
     pipeline = load(model)
-    decide: Judge = verify_any
-    if "recipe" in pipeline.info:
-        recipe = build(pipeline.info["recipe"])
-        decide = judge_of(registry.load(SOURCES, recipe.source).Source(recipe.data))
-    return judge(_generator(pipeline, seed), _prompts(pipeline.info, prompts), count, decide)
+    asked = _prompts(pipeline.info, prompts)
+    if "recipe" not in pipeline.info:
+        return judge(_generator(pipeline, seed), asked, count, verify_any)
+    source = _trained_on(build(pipeline.info["recipe"]), path)
+    decide = judge_of(source)
+    found = judge(_generator(pipeline, seed), asked, count, decide)
+    return replace(found, judge=ceiling_and_floor(real_clips(source, _REAL_CLIPS, seed), decide))
+
+
+def _trained_on(recipe: Recipe, path: str | Path | None) -> Source:
+    """The source of a recipe; ``path`` is where its folder is now, if it has moved."""
+    then = getattr(recipe.data, "path", None)
+    if path is None and then and not Path(then).exists():
+        raise RequestError(
+            f"The folder that it was trained on, {then}, is not there any more.",
+            "Say where it is now: --path FOLDER.",
+        )
+    return source_by_name(recipe.source, path, config.to_dict(recipe.data))
 
 
 def evaluate_split(
     model: str | Path,
     *,
     source: str | None = None,
-    split: str = "train",
+    path: str | Path | None = None,
+    split: str | None = None,
     count: int = 512,
     seed: int = EVALUATION_SEED,
     frechet: FrechetOptions | None = None,
     report_to: str | Path | None = None,
 ) -> SplitEvaluation:
-    """Judge a clip for each of ``count`` prompts of a split, fact by fact.
+    """Judge a clip for each of ``count`` prompts of a split ("train" by default), fact by fact.
 
     ``source`` is the model's own unless named, with the settings it was trained with, save for
-    ``split``. ``frechet`` asks for the Fréchet video distance, too, and ``report_to`` is a file for
-    the page that tells it all. Raises RequestError for a source without splits.
+    ``split``; another one draws clips of the model's size. ``path`` is the folder that it reads.
+    ``frechet`` asks for the Fréchet video distance, too, and ``report_to`` is a file for the page
+    that tells it all. Raises RequestError for a split of a source that has none.
     """
     pipeline = load(model)
     if "recipe" not in pipeline.info:
         raise RequestError("This model does not say what it was trained on.", "Name prompts.")
     recipe = build(pipeline.info["recipe"])
     name = source or recipe.source
+    own = name == recipe.source
     module = registry.load(SOURCES, name)
-    data = config.to_dict(recipe.data) if name == recipe.source else {}
-    if "split" not in {f.name for f in fields(module.Config)}:
+    if "split" in {f.name for f in fields(module.Config)}:
+        split = split or "train"
+    elif split is not None:
         raise RequestError(f"The source {name} has no splits.", "Evaluate it without --split.")
-    asked = module.Source(config.build(module.Config, data | {"split": split}, path="data"))
-    trained = registry.load(SOURCES, recipe.source).Source(recipe.data)
+    trained = _trained_on(recipe, path if own else None)
+    data = config.to_dict(recipe.data) if own else asdict(pipeline.model.shape)
+    asked = source_by_name(name, path, data | {"split": split})
 
     def generate(prompts: Sequence[str]) -> list[Clip]:
         return pipeline.batch(prompts, range(len(prompts)), seed)
 
     judge_clip, pairs = judge_of(asked), getattr(module, "PAIRS", ())
-    data_of = Split(name, split, asked, trained, pairs)
+    data_of = Split(name, split or "all", asked, trained, pairs)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
-        command = ["kineograph", "evaluate", str(model), "--source", name, "--split", split]
+        command = ["kineograph", "evaluate", str(model), "--source", name]
+        command += ["--path", str(path)] if path is not None else []
+        command += ["--split", split] if split is not None else []
         command += ["--count", str(count), "--seed", str(seed)]
         if frechet is not None:
             command += ["--frechet", *(["--anyway"] if frechet.anyway else [])]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Any
 
@@ -102,6 +102,8 @@ class Evaluation:
     """What a model reached, prompt by prompt."""
 
     scores: list[PromptScore]
+    judge: Mapping[str, Share] = field(default_factory=dict)
+    """What else the judge was asked => how often it said yes: its ceiling and its floor."""
 
     def of(self, seen: bool) -> list[PromptScore]:
         """The training captions, or the prompts that are none."""
@@ -117,6 +119,7 @@ class Evaluation:
             "training": numbers(self.total(seen=True)),
             "unseen": numbers(self.total(seen=False)),
             "prompts": [score.as_json() for score in self.scores],
+            "judge": {name: numbers(result) for name, result in self.judge.items()},
         }
 
     def format(self) -> str:
@@ -128,6 +131,10 @@ class Evaluation:
                 lines += ["", title, *(line for score in scores for line in _lines(score))]
             if len(scores) > 1:
                 lines.append(_row("  together", *_cells(self.total(seen))))
+        known = {name: result for name, result in self.judge.items() if result.of}
+        if known:
+            lines += ["", "The judge itself"]
+            lines += [_row(f"  {name}", *_cells(result)) for name, result in known.items()]
         return "\n".join(lines)
 
 

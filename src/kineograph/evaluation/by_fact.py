@@ -145,6 +145,14 @@ def shuffled(clips: Sequence[Clip]) -> list[Clip]:
     return result
 
 
+def ceiling_and_floor(real: Sequence[Clip], judge: Judge) -> dict[str, Share]:
+    """What a judge says of real clips, under their own captions and under those of others."""
+    wrong = shuffled(real)
+    ceiling = score(real, [None] * len(real), judge).joint
+    floor = score(wrong, [None] * len(wrong), judge).joint
+    return {"real clips": ceiling, "real clips, others' captions": floor}
+
+
 Generate = Callable[[Sequence[str]], list[Clip]]
 """Prompts => a clip for each."""
 

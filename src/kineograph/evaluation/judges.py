@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kineograph.core import config, registry
+from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import CannotParse, parse
 from kineograph.data.sources import digits as digits_source
@@ -15,7 +20,7 @@ from kineograph.data.sources import sprites as sprites_source
 from kineograph.evaluation import digits, sprites
 from kineograph.evaluation.corruptions import broken, wrong_captions
 from kineograph.evaluation.tracker import track
-from kineograph.evaluation.verifier import Verdict, cannot_judge, judge, verify
+from kineograph.evaluation.verifier import Judge, Verdict, cannot_judge, judge, verify
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,43 @@ def judge_of(source: Source) -> SourceJudge:
     return SourceJudge(_of_shapes, _breaks, _wrong_captions)
 
 
+def source_by_name(
+    name: str, path: str | Path | None = None, settings: Mapping[str, Any] | None = None
+) -> Source:
+    """A source with the folder that it reads, and ``settings`` where it knows them.
+
+    Raises RequestError where there is no such source or folder, or a folder that is not wanted.
+    """
+    module = registry.load("kineograph.data.sources", name)
+    known = {field.name: field for field in fields(module.Config)}
+    chosen = {key: value for key, value in (settings or {}).items() if key in known}
+    if path is not None:
+        if "path" not in known:
+            raise RequestError(f"The source {name} reads no folder.", "Leave --path out.")
+        chosen["path"] = str(path)
+    elif "path" in known and "path" not in chosen and known["path"].default is MISSING:
+        raise RequestError(f"The source {name} needs a folder.", "Add --path FOLDER.")
+    source: Source = module.Source(config.build(module.Config, chosen, path="data"))
+    return source
+
+
+def judge_by_name(name: str | None, path: str | Path | None = None) -> Judge:
+    """The judge of a source by its name, or ``verify_any``. Raises as ``source_by_name`` does."""
+    if name is None:
+        if path is not None:
+            raise RequestError("--path was given without a source.", "Add --source NAME.")
+        return verify_any
+    return judge_of(source_by_name(name, path))
+
+
 def verify_any(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
-    """Judge by whichever grammar knows the prompt: of shapes, or of digits."""
+    """Judge by whichever grammar knows the prompt: of shapes, or of digits.
+
+    What a character looks like is known to its sheets alone, so that is declined.
+    """
+    if re.search(r"\bcharacters?\b", prompt, re.IGNORECASE):
+        why = "A character is compared with the sheets that it is drawn from."
+        return Verdict("cannot judge", [f"{why} Add --source sprites --path FOLDER."])
     judge = digits.verify if digits_source.about_digits(prompt) else verify
     return judge(frames, prompt, fps)
 

@@ -142,6 +142,85 @@ def test_videos_of_a_batch_are_looked_for_beside_its_file_too(left: Path, call: 
     assert json.loads(done.out)["video"] == left.name
 
 
+# ---- as a source judges ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def character(tmp_path: Path) -> tuple[Path, Path, str]:
+    """A video of a sprite, the folder of its sheets, and what it does."""
+    import numpy as np
+    from PIL import Image
+
+    from kineograph.data.clip import Clip
+    from kineograph.data.sources.sprites import Config, Source
+    from kineograph.data.video_io import animation_bytes
+
+    sheets, rng = tmp_path / "sheets", np.random.default_rng(5)
+    layers = {"body": ["pale skin", "dark skin"], "hat": ["a tall hat", "a crown"]}
+    for layer, words in layers.items():
+        (sheets / layer).mkdir(parents=True)
+        for item in range(len(words)):
+            sheet = np.zeros((2, 32, 6, 32, 4), np.uint8)
+            color = (*rng.integers(30, 220, 3), 255)
+            for row, column in np.ndindex(2, 6):
+                top, left = (12 if layer == "body" else 4), 6 + (2 * column if row else -column)
+                sheet[row, top + column % 3 : top + 8, column, left : left + 9] = color
+            Image.fromarray(sheet.reshape(64, 192, 4)).save(sheets / layer / f"{item}.png")
+    actions = {"walk": {"left": [0, 6], "right": [1, 6]}}
+    told = {"frame_size": 32, "order": list(layers), **layers, "actions": actions}
+    (sheets / "layers.json").write_text(json.dumps(told))
+    source = Source(Config(path=str(sheets), split="all"))
+    clip = source.clip(0, 0)
+    video = tmp_path / "character.webp"
+    video.write_bytes(animation_bytes(Clip(clip.frames, clip.caption), "webp"))
+    return video, sheets, clip.caption
+
+
+def test_a_character_is_judged_beside_its_sheets(
+    character: tuple[Path, Path, str], call: Any
+) -> None:
+    video, sheets, caption = character
+    as_sprites = ("--source", "sprites", "--path", str(sheets))
+    assert call("verify", str(video), caption, *as_sprites).code == 0
+    wrong = caption.replace("left", "*").replace("right", "left").replace("*", "right")
+    told = call("verify", str(video), wrong, *as_sprites, "--json")
+    assert (told.code, told.json["verdict"]) == (1, "no")
+    pairs = video.parent / "pairs.jsonl"
+    lines = [json.dumps({"video": video.name, "prompt": p}) for p in (caption, wrong, "a dog")]
+    pairs.write_text("\n".join(lines))
+    done = call("verify", "--batch", str(pairs), *as_sprites)
+    verdicts = [json.loads(line)["verdict"] for line in done.out.splitlines()]
+    assert (done.code, verdicts) == (0, ["yes", "no", "cannot judge"])
+
+
+def test_a_prompt_of_a_character_says_what_to_add(left: Path, call: Any) -> None:
+    done = call("verify", str(left), "a character with brown shoes walks left")
+    assert done.code == 2
+    assert "Add --source sprites --path FOLDER." in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--source", "sprites"), "Add --path FOLDER."),
+        (("--source", "sprits", "--path", "."), 'Did you mean "sprites"?'),
+        (("--source", "sprites", "--path", "nowhere"), "There is no folder nowhere."),
+        (("--source", "sprites", "--path", "."), "layers.json"),
+        (("--source", "digits", "--path", "."), "handwritten digits"),
+        (("--source", "shapes", "--path", "."), "The source shapes reads no folder."),
+        (("--path", "."), "Add --source NAME."),
+    ],
+)
+def test_a_source_that_cannot_be_opened_is_refused(
+    words: tuple[str, ...], why: str, left: Path, call: Any
+) -> None:
+    Path("pairs.jsonl").write_text("")
+    for question in ((str(left), "circle moving left"), ("--batch", "pairs.jsonl")):
+        done = call("verify", *question, *words)
+        assert done.code == 2
+        assert why in " ".join(done.err.split())
+
+
 # ---- evaluate ----------------------------------------------------------------------------------
 
 
@@ -156,7 +235,7 @@ def test_evaluating_asks_the_api(call: Any, monkeypatch: pytest.MonkeyPatch, sti
     done = call("evaluate", "runs/a", "--count", "2")
     assert done.code == 0
     assert "circle moving left" in done.out
-    assert asked == {"model": Path("runs/a"), "prompts": None, "count": 2}
+    assert asked == {"model": Path("runs/a"), "prompts": None, "count": 2, "path": None}
     told = call("evaluate", "runs/a", "--seed", "3", "--prompts", "a b", "c", "--json").json
     assert told["model"] == "runs/a"
     assert told["training"]["trials"] == 2
@@ -184,8 +263,10 @@ def test_a_split_is_asked_of_the_api(
         Path("r.html"),
     )
     told = call("evaluate", "runs/a", "--source", "shapes", "--count", "9", "--json").json
-    assert (asked["split"], asked["count"], told["split"]) == ("train", 9, "held-out")
-    call("evaluate", "runs/a", "--split", "train", "--frechet", "--anyway")
+    assert (asked["split"], asked["count"], told["split"]) == (None, 9, "held-out")
+    call("evaluate", "runs/a", "--source", "sprites", "--path", "sheets")
+    assert (asked["source"], asked["path"]) == ("sprites", Path("sheets"))
+    call("evaluate", "runs/a", "--frechet", "--anyway")
     assert asked["frechet"] == FrechetOptions(None, anyway=True)
 
 
@@ -200,6 +281,8 @@ def test_a_split_is_asked_of_the_api(
         ("nowhere", "--prompts", "a", "--split", "train"),
         ("nowhere", "--out", "r.html"),
         ("nowhere", "--frechet"),
+        ("nowhere", "--anyway"),
+        ("nowhere", "--prompts", "a", "--out", "r.html"),
         ("nowhere", "--split", "train", "--out", "."),
     ],
 )

@@ -23,7 +23,7 @@ def verify(
     *,
     batch: Path | None = None,
     source: str | None = None,
-    path: str | None = None,
+    path: Path | None = None,
 ) -> Answer | int:
     """Does a video do what a prompt says? Exit code 0 yes, 1 no, 2 cannot judge.
 
@@ -34,10 +34,12 @@ def verify(
         video: A video file, or an animated GIF, WebP or PNG.
         prompt: What it should show, such as "circle moving left".
         batch: Instead, a file with a line {"video": ..., "prompt": ...} for each; prints as many.
-        source: Judge as this source does; by default the words of the prompt decide.
-        path: With --source: its folder, such as that of the sheets for sprites.
+        source: Judge as this source does, such as sprites; by default the prompt's words decide.
+        path: With --source: the folder it reads, such as that of the sprites' sheets.
     """
-    judge = _chosen(source, path)
+    from kineograph.evaluation.judges import judge_by_name
+
+    judge = judge_by_name(source, path)
     if batch is not None:
         if video is not None:
             raise RequestError("A video and --batch were given.", "Choose one of them.")
@@ -49,21 +51,6 @@ def verify(
     data = {"video": video, "prompt": prompt, **verdict_data(verdict)}
     code = _EXIT_CODES[verdict.verdict]
     return Answer(data, lambda: terminal.show_verdict(video, prompt, verdict), code)
-
-
-def _chosen(source: str | None, path: str | None) -> Judge:
-    """The judge of a source by its name, or the one that the words of a prompt ask for."""
-    from kineograph.core import config, registry
-    from kineograph.evaluation.judges import judge_of, verify_any
-
-    if source is None:
-        if path is not None:
-            raise RequestError("--path was given without a source.", "Add --source NAME.")
-        return verify_any
-    sources = "kineograph.data.sources"
-    module = registry.load(sources, source)
-    settings = {} if path is None else {"path": path}
-    return judge_of(module.Source(config.build(module.Config, settings, path="data")))
 
 
 def _judge(video: Path, prompt: str, judge: Judge) -> Verdict:
@@ -134,6 +121,7 @@ def evaluate(
     count: int | None = None,
     seed: int | None = None,
     source: str | None = None,
+    path: Path | None = None,
     split: str | None = None,
     out: Path | None = None,
     force: bool = False,
@@ -143,19 +131,20 @@ def evaluate(
 ) -> Answer:
     """Measure how many of a model's videos do what their prompts say.
 
-    With --source or --split it takes many prompts from a split of a source, one video of each, and
-    tells how often each fact is right, beside what the judge says of real clips.
+    With --source, --split, --out or --frechet it takes many prompts from a split of a source, one
+    video of each, and tells how often each fact is right, beside what the judge says of real clips.
 
     Args:
         model: A run or model folder.
         prompts: Prompts to try; by default its training captions and some that it never saw.
-        count: Videos of each prompt (64), or videos in all with --split (512).
+        count: Videos of each prompt (64), or videos in all with a split (512).
         seed: One number for all noise; by default one that no training uses.
         source: Take the prompts from this source instead of the model's own.
-        split: "train", "held-out", ...: what part of the source.
-        out: With --split: write a page that tells it all, one HTML file.
+        path: The folder that the source reads, where it is not the one of the training.
+        split: "train" (by default), "held-out", ...: what part of the source.
+        out: Write a page that tells it all, one HTML file.
         force: Replace that file.
-        frechet: With --split: measure the Fréchet video distance to real clips, too.
+        frechet: Measure the Fréchet video distance to real clips, too.
         i3d: With --frechet: the TorchScript file of I3D; then the distance is the FVD.
         anyway: With --frechet: even of fewer than 2,048 videos.
     """
@@ -166,19 +155,23 @@ def evaluate(
     wanted = [check_prompt(prompt) for prompt in prompts]
     if count is not None and count < 1:
         raise RequestError(f"--count is {count}.", "Ask for at least one video.")
-    if wanted and (source or split):
-        raise RequestError("Prompts were given, and a source or split too.", "Choose one of them.")
-    if (out is not None or frechet) and not (source or split):
-        raise RequestError("--out and --frechet want a split.", "Add --split train.")
+    by_split = bool(source or split or out or frechet)
+    if wanted and by_split:
+        raise RequestError(
+            "Prompts were given, but --source, --split, --out and --frechet take a source's own.",
+            "Leave the ones or the others out.",
+        )
+    if (anyway or i3d) and not frechet:
+        raise RequestError("--anyway and --i3d are about a distance.", "Add --frechet.")
     if out is not None:
         check_free(out, force)
     from kineograph import api
 
-    given: dict[str, Any] = {} if seed is None else {"seed": seed}
-    if source or split:
+    given: dict[str, Any] = {"path": path} | ({} if seed is None else {"seed": seed})
+    if by_split:
         given |= {} if count is None else {"count": count}
-        terminal.say("Generating videos of a split's prompts and judging them ...")
-        given |= {"source": source, "split": split or "train", "report_to": out}
+        terminal.say("Generating videos of a source's prompts and judging them ...")
+        given |= {"source": source, "split": split, "report_to": out}
         given |= {"frechet": FrechetOptions(i3d, anyway)} if frechet else {}
         found = api.evaluate_split(model, **given)
         return Answer({"model": model, **found.as_json()}, lambda: print(found.format()))
