@@ -135,7 +135,7 @@ def test_an_unknown_key_like_nothing_gets_the_list() -> None:
         ("learning_rate", "inf", "a number"),
         ("learning_rate", 10**400, "a number"),
         ("checkpoint_every", "often", "a whole number, like 10 or none"),
-        ("precision", "bf61", 'one of "bf16", "fp32"; did you mean "bf16"?'),
+        ("precision", "bf61", 'one of "bf16", "fp32" (did you mean "bf16"?)'),
         ("betas", [0.5], "a list of 2"),
         ("betas", 0.5, "a list of 2"),
         ("compile", 1, "true or false"),

@@ -97,7 +97,7 @@ def test_other_ways_to_say_it(said: str, meant: str) -> None:
         ("", "needs an object"),
         ("circle", "needs a motion"),
         ("dragon moving left", "dragon"),
-        ("circle shrinkng", 'did you mean "shrinking"'),
+        ("circle shrinkng", r'knows \(did you mean "shrinking"\?\)\. '),
         ("circle moving", "without a direction"),
         ("circle moving sideways", "sideways"),
         ("circle moving up-down", "up down|up-down"),

@@ -147,7 +147,7 @@ def _convert_literal(hint: Any, value: object) -> Any:
         if same or (isinstance(value, str) and str(choice).lower() == value.lower()):
             return choice
     guess = nearest(str(value), [str(c) for c in choices])
-    raise _MisfitError(_expected(hint) + (f'; did you mean "{guess}"?' if guess else ""))
+    raise _MisfitError(_expected(hint) + (f' (did you mean "{guess}"?)' if guess else ""))
 
 
 def _convert_tuple(hint: Any, value: object, path: str) -> tuple[Any, ...]:

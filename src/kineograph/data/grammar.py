@@ -300,7 +300,7 @@ def _words(caption: str) -> list[Word]:
                 break
         else:
             guess = nearest(tokens[0], [w for phrase in _VOCABULARY for w in phrase])
-            hint = f'; did you mean "{guess}"?' if guess else ""
+            hint = f' (did you mean "{guess}"?)' if guess else ""
             raise _cannot(caption, f'"{tokens[0]}" is not a word it knows{hint}')
     return [word for word in words if word[0]]
 

@@ -75,7 +75,7 @@ class Words:
     def _check(self, caption: str, found: Meaning, strange: str) -> None:
         if strange:
             guess = nearest(strange, [" ".join(phrase) for phrase in self._meanings])
-            hint = f'; did you mean "{guess}"?' if guess else ""
+            hint = f' (did you mean "{guess}"?)' if guess else ""
             raise _cannot(caption, f'these sheets have no "{strange}"{hint}')
         if not found:
             raise _cannot(caption, "it says nothing of what can be seen")
