@@ -123,3 +123,27 @@ def _chosen(section: dict[str, Any], key: str, where: str) -> str:
     if key not in section:
         raise RequestError(f"The recipe does not say {where}.{key}.", f"Add --{where}.{key} NAME.")
     return str(section.pop(key))
+
+
+def model_card(recipe: Recipe, info: Mapping[str, Any]) -> str:
+    """What stands in a model's folder for people: Markdown. ``info`` is what its config tells."""
+    captions = "\n".join(f"- {caption}" for caption in info["captions"][:50])
+    return f"""# {recipe.name}
+
+A text-to-video model of the family `{recipe.family}`, trained from scratch by Kineograph
+{info["version"]} on the source `{recipe.source}` with seed {recipe.seed}: {info["steps"]} steps
+in {info["seconds"]:.0f} s.
+
+```
+kineograph generate "{info["captions"][0]}" --model PATH/OF/THIS/FOLDER
+```
+
+## Captions it was trained on
+
+{captions}
+
+## Settings
+
+```toml
+{config.to_toml(recipe.to_dict())}```
+"""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kineograph.data.clip import Clip
+from kineograph.data.sources import digits
 from kineograph.data.sources.shapes import PAIRS, Config, Source
 from kineograph.evaluation import judges
 from kineograph.evaluation.by_fact import (
@@ -75,8 +76,48 @@ def test_facts_are_counted_where_they_are_asked(found: SplitEvaluation) -> None:
 def test_it_measures_velocity_and_memory(found: SplitEvaluation) -> None:
     own = found.measures["velocity error of the judge itself, px/frame"]
     assert own < 0.05
-    nearest = next(v for name, v in found.measures.items() if name.startswith("nearest"))
+    nearest = next(v for name, v in found.measures.items() if "nearest" in name)
     assert nearest > 0
+
+
+class Repeating:
+    """A model that shows one and the same real clip of a prompt, however often it is asked."""
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self.real = {clip.caption: clip for clip in real_clips(source, 40, seed)}
+
+    def __call__(self, prompts: Sequence[str]) -> list[Clip]:
+        return [self.real[prompt] for prompt in prompts]
+
+
+class Varied(Repeating):
+    """A model that draws from its source."""
+
+    def __init__(self, source: Source, seed: int) -> None:
+        super().__init__(source, seed)
+        self.more = real_clips(source, 2048, seed + 2)
+
+    def __call__(self, prompts: Sequence[str]) -> list[Clip]:
+        made = []
+        for k, prompt in enumerate(prompts):
+            facts = self.real[prompt].facts
+            assert facts is not None
+            alike = [c for c in self.more if c.facts and c.facts.attributes == facts.attributes]
+            clip = alike[k % len(alike)]
+            made.append(Clip(clip.frames, prompt))
+        return made
+
+
+@pytest.mark.parametrize(("model", "least", "most"), [(Repeating, 0, 0.01), (Varied, 0.7, 1.4)])
+def test_samples_of_a_prompt_are_compared_with_real_clips_in_how_much_they_differ(
+    model: type[Repeating], least: float, most: float
+) -> None:
+    source = digits.Source(digits.Config(two_digits=0.0))
+    data = Split("digits", "train", source, source)
+    found = evaluate_split(model(source, 3), data, judges.judge_of(source), count=20, seed=3)
+    for what in ("start", "speed", "phase"):
+        name = f"spread of the {what} among samples of a prompt, times the source's"
+        assert least <= found.measures[name] <= most
 
 
 def test_the_table_is_for_people_and_for_machines(found: SplitEvaluation) -> None:
@@ -126,6 +167,19 @@ def test_the_page_shows_clips_with_paths_and_says_how_to_repeat_it(found: SplitE
     assert "$" not in page.replace("$schema", "")
     for name in (*RIGHT, *BROKEN):
         assert f'<th scope="row">{name}</th>' in page
+
+
+def test_the_page_draws_the_paths_of_digits_and_how_training_went() -> None:
+    source = digits.Source(digits.Config(two_digits=1.0))
+    data = Split("digits", "train", source, source)
+    judge = judges.judge_of(source)
+    found = evaluate_split(Repeating(source, 3), data, judge, count=6, seed=3)
+    rows = [{"elapsed": t, "generator.total": 1 / t} for t in range(1, 9)]
+    page = render(SplitReport(found, "c", "1", metrics=rows))
+    assert page.count("<polyline") == 2 * 6
+    assert "How training went" in page
+    assert "About 1: as new as real clips" in page
+    assert "How training went" not in render(SplitReport(found, "c", "1"))
 
 
 def found_clips(found: SplitEvaluation) -> list[Clip]:

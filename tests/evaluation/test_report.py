@@ -6,6 +6,7 @@ import io
 import re
 from html.parser import HTMLParser
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,13 @@ def test_many_unseen_prompts_share_one_number(clips: list[Clip]) -> None:
     outline = Outline(render(ReportData(Evaluation(scores), "c", "1")))
     assert len(outline.all("li")) == 1
     assert "9 prompts" in outline.text
+
+
+def test_a_command_line_is_what_one_would_type() -> None:
+    typed = parts.command_line("demo", minutes=0.5, seed=0, stop_at=None, force=True, anyway=False)
+    assert typed == "kineograph demo --minutes 0.5 --seed 0 --force"
+    asked = parts.command_line("evaluate", "my runs/a", split="held-out", i3d=Path("a b.pt"))
+    assert asked == "kineograph evaluate 'my runs/a' --split held-out --i3d 'a b.pt'"
 
 
 # ---- what it withstands ------------------------------------------------------------------------

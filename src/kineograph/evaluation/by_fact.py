@@ -26,7 +26,8 @@ from kineograph.evaluation.frechet import frechet as distance_of
 from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Judge, Verdict
 
-_PROMPTS, _SAMPLES, _POOL = 4, 64, 2048  # for diversity
+_PROMPTS, _OPEN_PROMPTS, _SAMPLES, _POOL = 6, 2, 64, 2048  # for diversity
+_LEAST_SAMPLES = 8
 _LEAST_SPREAD = 0.05  # units; where real clips hardly differ there is nothing to compare
 _TRAINING = 2048  # clips that are searched for copies
 
@@ -198,8 +199,13 @@ class SplitEvaluation:
             lines.append(_cells("real clips, shuffled captions", self.floor.joint, None))
         for name, value in self.measures.items():
             *above, last = textwrap.wrap(name, 64)
-            lines += [f"  {line}" for line in above] + [f"  {last:<66}{value:>10.3g}"]
+            lines += [f"  {line}" for line in above] + [f"  {last:<66}{measure_text(value):>10}"]
         return "\n".join(lines)
+
+
+def measure_text(value: float) -> str:
+    """Three digits of a measure; what is as good as 0 is 0."""
+    return f"{value:.3g}" if abs(value) >= 1e-4 else "0"
 
 
 def _line(name: str, share: str, interval: str, ceiling: str) -> str:
@@ -254,7 +260,7 @@ def evaluate_split(
     wrong = shuffled(real)
     floor = score(wrong, [None] * len(wrong), judge)
     measures = velocity_errors(model, ceiling)
-    measures |= _diversity(generate, data.source, real, judge, seed)
+    measures |= _diversity(generate, data.source, ceiling, judge, seed)
     measures |= _memory(made, real, data.training)
     if frechet is not None:
         theirs, ours = (np.stack([clip.frames for clip in clips]) for clips in (real, made))
@@ -264,35 +270,68 @@ def evaluate_split(
 
 
 def _diversity(
-    generate: Generate, source: Source, real: Sequence[Clip], judge: Judge, seed: int
+    generate: Generate, source: Source, real: FactScore, judge: Judge, seed: int
 ) -> dict[str, float]:
-    """Spread of starts and speeds of samples of a prompt, in that of real clips that move so."""
-    alone = [
-        c for c in real if c.facts and len(c.facts.objects) == 1 and "motion" in c.facts.attributes
-    ]
-    prompts = list({c.facts.attributes["motion"]: c for c in alone if c.facts}.values())[:_PROMPTS]
-    if not prompts:
-        return {}
+    """Spread of right samples of a prompt, in that of real clips that are asked for the same."""
+    alone = [t for t in real.trials if t.clip.facts and len(t.clip.facts.objects) == 1]
+    if not alone:
+        return _open_facts(generate, real, judge)
     pool = [f for f in source.batch(np.arange(_POOL) % len(source), seed + 1).facts if f]
     shares: dict[str, list[float]] = {}
-    for clip in prompts:
-        assert clip.facts is not None
-        asked = clip.facts.attributes
-        same = ("motion", "size", "speed", "objects")
-        alike = [f for f in pool if all(f.attributes.get(k) == asked.get(k) for k in same)]
+    for clip in _of_many_kinds([t.clip for t in alone]):
+        asked = _manner(clip.facts)
         unit = min(clip.frames.shape[1:3]) / 64
-        known = novelty.spread_of_facts(alike, unit)
-        samples = generate([clip.caption] * _SAMPLES)
-        ours = novelty.spread([judge(c.frames, c.caption, c.fps) for c in samples])
+        known = novelty.spread_of_facts([f for f in pool if _manner(f) == asked], unit)
+        ours = novelty.spread(_right_samples(generate, clip.caption, judge))
         for what in known.keys() & ours.keys():
             if known[what] > _LEAST_SPREAD:
                 shares.setdefault(what, []).append(ours[what] / known[what])
     return {
-        f"spread of the {what} over {_SAMPLES} samples, share of the source's": float(
-            np.mean(found)
-        )
-        for what, found in sorted(shares.items())
+        f"spread of the {what} among samples of a prompt, times the source's": float(np.mean(found))
+        for what in ("start", "speed", "phase")
+        if (found := shares.get(what))
     }
+
+
+def _right_samples(generate: Generate, caption: str, judge: Judge) -> list[Verdict]:
+    """What the judge says of the right ones of 64 samples; none where there are few.
+
+    A clip that is broken differs from others, too, but that is no diversity.
+    """
+    samples = generate([caption] * _SAMPLES)
+    right = [v for c in samples if (v := judge(c.frames, c.caption, c.fps))]
+    return right if len(right) >= _LEAST_SAMPLES else []
+
+
+def _manner(facts: Facts | None) -> tuple[object, ...]:
+    """What is said of how one object moves: clips of the same should spread alike."""
+    assert facts is not None
+    said = facts.attributes
+    moves = [o.motion for o in facts.objects]
+    return (*moves, said.get("size"), said.get("speed"))
+
+
+def _of_many_kinds(clips: Sequence[Clip]) -> list[Clip]:
+    """A few clips: one of each verb first, then other motions of the same."""
+    motions = {str(c.facts.objects[0].motion): c for c in reversed(clips) if c.facts}
+    verbs = {motion.split()[0]: motion for motion in reversed(motions)}
+    first = [motions.pop(motion) for motion in verbs.values()]
+    return [*first, *motions.values()][:_PROMPTS]
+
+
+def _open_facts(generate: Generate, real: FactScore, judge: Judge) -> dict[str, float]:
+    """The same of what a judge sees that says what it sees: of the facts that a prompt leaves open.
+
+    Real clips under any caption are what they are compared with.
+    """
+    shares = []
+    told = {t.clip.caption: t.attributes for t in real.trials if "seen" in t.verdict.measured}
+    for caption, said in sorted(told.items(), key=lambda item: len(item[1]))[:_OPEN_PROMPTS]:
+        known = novelty.variety([t.verdict for t in real.trials], said)
+        ours = novelty.variety(_right_samples(generate, caption, judge), said)
+        shares += [ours[f] / of for f, of in known.items() if of > _LEAST_SPREAD and f in ours]
+    name = "spread of what a prompt leaves open among its samples, times the source's"
+    return {name: float(np.mean(shares))} if shares else {}
 
 
 def _memory(made: Sequence[Clip], real: Sequence[Clip], training: Source) -> dict[str, float]:
@@ -305,7 +344,7 @@ def _memory(made: Sequence[Clip], real: Sequence[Clip], training: Source) -> dic
             yield training.batch(np.arange(first, first + 256) % len(training), 0).frames
 
     ours, theirs = (float(np.median(novelty.nearest(c, batches()))) for c in (made, real))
-    name = f"nearest of {_TRAINING:,} training clips, share of real clips' distance"
+    name = f"distance to the nearest of {_TRAINING:,} training clips, times that of real clips"
     return {name: ours / max(theirs, 1e-9)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from html import escape
@@ -16,6 +17,7 @@ import numpy as np
 
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import animation_bytes
+from kineograph.evaluation import novelty
 from kineograph.evaluation.accuracy import between, brief, duration, percent
 from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
 from kineograph.evaluation.own_error import BROKEN, RIGHT, TRUE
@@ -82,11 +84,10 @@ def clip_figure(clip: Clip, verdict: Verdict, prompt: str) -> Html:
 
 def _path(measured: Mapping[str, Any], height: int, width: int) -> Html:
     """Where the tracker saw each object go, over a clip of these sides."""
-    objects = [measured, *(measured.get(f"{which} object", {}) for which in ("first", "second"))]
     unit = min(height, width) / 64
     lines = []
-    for told in objects:
-        seen = [p for p in told.get("centre", []) if p and None not in p]
+    for centre in novelty.centres(measured):
+        seen = [p for p in centre if p and None not in p]
         points = " ".join(f"{x * unit:.1f},{y * unit:.1f}" for x, y in seen)
         if len(seen) > 1:
             x, y = (value * unit for value in seen[0])
@@ -155,6 +156,16 @@ def _trial_row(name: str, result: Share) -> Html:
     words = {"name": name, "meaning": meaning, "counted": counted}
     share = share_text(result.share, result.of)
     return fill("judge-row", share=share, interval=between(result), **words)
+
+
+def command_line(*words: str, **options: object) -> str:
+    """What to type for a command with these options, but for those that are None or False."""
+    typed = ["kineograph", *words]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            typed += [f"--{name.replace('_', '-')}", *([] if value is True else [text])]
+    return shlex.join(typed)
 
 
 def repeat(

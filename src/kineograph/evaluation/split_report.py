@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kineograph.evaluation.accuracy import between
-from kineograph.evaluation.by_fact import FactScore, SplitEvaluation, Trial
+from kineograph.evaluation.by_fact import FactScore, SplitEvaluation, Trial, measure_text
+from kineograph.evaluation.charts import curves
 from kineograph.evaluation.page import (
     Html,
     bar,
@@ -15,7 +17,6 @@ from kineograph.evaluation.page import (
     fill,
     join,
     judge_table,
-    pairs,
     repeat,
     share_text,
 )
@@ -38,6 +39,8 @@ class SplitReport:
     settings: str = ""
     """The whole TOML file of the model."""
     environment: Mapping[str, object] = field(default_factory=dict)
+    metrics: Sequence[Mapping[str, Any]] = ()
+    """Rows of the training's metrics.jsonl, where that is known."""
     date: str = ""
 
 
@@ -45,14 +48,14 @@ def render(data: SplitReport) -> str:
     """The whole page."""
     found = data.evaluation
     sections = (_headline(found), _clips(found.model), _facts(found), _pairs(found))
-    rest = (_captions(found.model), _measures(found), judge_table(data.judge))
-    last = repeat(data.command, data.environment, data.settings)
+    rest = (_captions(found.model), _measures(found), curves(data.metrics))
+    last = (judge_table(data.judge), repeat(data.command, data.environment, data.settings))
     names = {"clips": f"{len(found.model.trials):,}", "split": found.split, "source": found.source}
     story = fill("split-story", **names)
     brand = " · ".join(filter(None, ("Kineograph report", data.date)))
     words = {"title": "Does the video do what the prompt says?", "brand": brand}
     style = Html(file_text("report.css"))
-    body = join((*sections, *rest, last))
+    body = join((*sections, *rest, *last))
     return fill("page", style=style, story=story, sections=body, version=data.version, **words)
 
 
@@ -66,8 +69,9 @@ def _headline(found: SplitEvaluation) -> Html:
     product = found.model.product
     notes = Html()
     if found.model.facts:
-        told = f"The product of the single facts' shares is {100 * product:.1f} %."
-        notes = fill("note", note=f"{told} Were they right by chance alone, all would be as often.")
+        told = f"The product of the single facts' shares is {share_text(product, 1000)}"
+        told += ": so often would all be right if each failed independently of the others."
+        notes = fill("note", note=told)
     return fill("headline", numbers=numbers, notes=notes)
 
 
@@ -98,6 +102,8 @@ def _wall(title: str, trials: Sequence[Trial]) -> Html:
         for t in trials[:_SHOWN]
     ]
     counted = f"The first {len(clips)} of {len(trials):,}, not the best."
+    if any('class="path"' in clip for clip in clips):
+        counted += " The line is the path that the judge saw, from the dot on."
     return fill("split-wall", title=title, counted=counted, clips=join(clips))
 
 
@@ -171,5 +177,23 @@ def _captions(model: FactScore) -> Html:
 
 
 def _measures(found: SplitEvaluation) -> Html:
-    values = {name: f"{value:.3g}" for name, value in found.measures.items()}
-    return fill("measures", tables=pairs("", values)) if values else Html()
+    rows = [
+        fill("measure", name=name, value=measure_text(value), meaning=_meaning(name))
+        for name, value in found.measures.items()
+    ]
+    return fill("measures", rows=join(rows)) if rows else Html()
+
+
+def _meaning(measure: str) -> str:
+    """How to read a measure, by the beginning of its name."""
+    return next((text for begin, text in _READ_AS.items() if measure.startswith(begin)), "")
+
+
+_READ_AS = {
+    "velocity error of the judge": "What it measures of real clips: less cannot be seen.",
+    "velocity error": "How far from the nearest velocity that the prompt allows; 0 is best.",
+    "spread": "Of the right ones of 64. 1: they differ as real clips do. 0: they are all the same.",
+    "distance to the nearest": "About 1: as new as real clips. Near 0: copies of the training.",
+    "Fréchet": "0 is best. Compare only what has the same name.",
+    "FVD": "0 is best. Compare only what has the same name.",
+}
