@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kineograph.api import (
-        demo as demo,
-    )
-    from kineograph.api import (
         evaluate as evaluate,
     )
     from kineograph.api import (
         generate as generate,
+    )
+    from kineograph.api import (
+        generate_verified as generate_verified,
     )
     from kineograph.api import (
         load as load,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kineograph.api import (
         verify as verify,
     )
+    from kineograph.apps.demo import demo as demo
     from kineograph.data.clip import Clip as Clip
     from kineograph.data.clip import Facts as Facts
     from kineograph.data.clip import ObjectFacts as ObjectFacts
@@ -49,10 +50,11 @@ _HOMES = {
     "Pipeline": "sampling.pipeline",
     "Recipe": "recipes",
     "Verdict": "evaluation.verifier",
-    "demo": "api",
+    "demo": "apps.demo",
     "evaluate": "api",
     "export": "sampling.export",
     "generate": "api",
+    "generate_verified": "api",
     "load": "api",
     "read_video": "data.video_io",
     "train": "api",

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,24 @@ import torch
 
 from kineograph.core import config, registry, seeds
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_free, read_json, translate_os_errors, write_atomically
+from kineograph.core.files import check_free, translate_os_errors, write_atomically
 from kineograph.data.clip import Clip, Source
+from kineograph.data.grammar import check_prompt
 from kineograph.data.video_io import animation_bytes, read_video
-from kineograph.evaluation import report, split_report
+from kineograph.evaluation import split_report
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.accuracy import evaluate as judge
+from kineograph.evaluation.best_of import best_of as best_of_attempts
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, ceiling_and_floor, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.judges import judge_by_name, judge_of, source_by_name, verify_any
 from kineograph.evaluation.own_error import own_error
-from kineograph.evaluation.report import Baseline
+from kineograph.evaluation.page import command_line
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape
-from kineograph.recipes import SOURCES, Recipe, build, resolve
+from kineograph.recipes import SOURCES, Recipe, build, model_card
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
@@ -98,6 +99,40 @@ def generate(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
     )
+
+
+def generate_verified(
+    prompt: str,
+    *,
+    model: str | Path,
+    count: int = 1,
+    seed: int = 0,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
+    best_of: int = 1,
+) -> list[tuple[Clip, Verdict]]:
+    """Clips of a prompt with the verdict of the judge of the model's source on each.
+
+    Every clip is the best of up to ``best_of`` attempts by that judge; the first one is what
+    `generate` makes of the seed.
+    """
+    if min(count, best_of) < 1:
+        raise RequestError(f"The best of {best_of}, {count} times.", "Ask for at least one.")
+    pipeline, prompt = load(model), check_prompt(prompt)
+    decide: Judge = verify_any
+    if "recipe" in pipeline.info:
+        try:
+            decide = judge_of(_trained_on(build(pipeline.info["recipe"]), None))
+        except RequestError:  # such as sheets that are not on this machine
+            if best_of > 1:
+                raise
+
+    def make(items: Sequence[int], attempt: int) -> list[Clip]:
+        own = seeds.seed_for(seed, attempt) if attempt else seed
+        prompts = [prompt] * len(items)
+        return pipeline.batch(prompts, items, own, num_inference_steps, guidance_scale)
+
+    return best_of_attempts(best_of, make, count, prompt, decide)
 
 
 def verify(
@@ -192,26 +227,29 @@ def evaluate_split(
     data_of = Split(name, split or "all", asked, trained, pairs)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
-        command = ["kineograph", "evaluate", str(model), "--source", name]
-        command += ["--path", str(path)] if path is not None else []
-        command += ["--split", split] if split is not None else []
-        command += ["--count", str(count), "--seed", str(seed)]
+        told = {"source": name, "path": path, "split": split, "count": count, "seed": seed}
         if frechet is not None:
-            command += ["--frechet", *(["--anyway"] if frechet.anyway else [])]
-            command += ["--i3d", str(frechet.weights)] if frechet.weights else []
+            told |= {"frechet": True, "anyway": frechet.anyway, "i3d": frechet.weights}
         some = real_clips(asked, OWN_ERROR_CLIPS * 8, seed)
         error = own_error(some, judge_clip, most_wrong=MOST_WRONG_CAPTIONS)
         page = split_report.SplitReport(
             evaluation=found,
-            command=shlex.join([*command, "--out", str(report_to)]),
+            command=command_line("evaluate", str(model), **told, out=report_to),
             version=version(),
             judge=error.totals,
             settings=config.to_toml(recipe.to_dict()),
             environment=environment(),
+            metrics=_metrics(Path(model)),
             date=time.strftime("%Y-%m-%d"),
         )
         write_atomically(Path(report_to), split_report.render(page).encode())
     return found
+
+
+def _metrics(model: Path) -> list[dict[str, Any]]:
+    """What a run logged, where ``model`` is a run folder or the model in one."""
+    places = (model / "metrics.jsonl", model.resolve().parent / "metrics.jsonl")
+    return next((read_metrics(place) for place in places if place.is_file()), [])
 
 
 def _generator(pipeline: Pipeline, seed: int) -> Any:
@@ -275,7 +313,7 @@ def train(
         family=recipe.family,
         model_config=recipe.model,
         info=info,
-        card=_card(recipe, info),
+        card=model_card(recipe, info),
     )
     return TrainResult(
         folder, trainer.step, trainer.elapsed, trainer.mean_accuracy, ended, trainer.notes
@@ -336,140 +374,3 @@ class _Checker:
             judged(clips[i].caption, clips[i : i + self.clips], True, self.judge) for i in firsts
         ]
         return {score.prompt: score.share for score in scores if score.trials}
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What the demo made."""
-
-    training: TrainResult
-    times: dict[str, float]
-    """Part of the work => seconds."""
-    evaluation: Evaluation | None = None
-    """None, like what follows, where the training was interrupted."""
-    report: Path | None = None
-    baseline: Baseline | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for machines."""
-        told: dict[str, Any] = {
-            "model": str(self.training.folder / "model"),
-            "ended": self.training.ended,
-            "steps": self.training.steps,
-            "times": self.times,
-        }
-        if self.evaluation is None:
-            return told | {"resume": self.training.resume_command}
-        seen = self.evaluation.total(seen=True)
-        return told | {
-            "report": str(self.report),
-            "training_prompts": {"share": seen.share, "interval": list(seen.interval)},
-            "evaluation": self.evaluation.as_json(),
-            "baseline": self.baseline and asdict(self.baseline),
-        }
-
-
-def demo(
-    *,
-    minutes: float,
-    stop_at: float | None = None,
-    seed: int = 0,
-    out: str | Path,
-    force: bool = False,
-    hooks: Hooks | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> DemoResult:
-    """The whole path: train the recipe "tutorial" here, generate, verify, report.
-
-    ``out`` becomes a run folder with ``report.html`` in it; ``force`` replaces a run that is there.
-    Training is limited by ``minutes``; generating and judging come after it, unless it was
-    interrupted. ``say`` is told what is done after the training.
-    """
-    folder = Path(out)
-    limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
-    recipe = resolve("tutorial", {"seed": seed, "training": limits})
-    check_free(folder, force)
-    if folder.exists():
-        _remove_run(folder)
-    clock = time.monotonic()
-    trained = train(recipe, folder, hooks=hooks)
-    times = {"training": time.monotonic() - clock}
-    if trained.ended == "interrupted":
-        return DemoResult(trained, times)
-    clock = time.monotonic()
-    say("Generating and judging ...")
-    evaluation = evaluate(folder)
-    times["generating and judging"] = time.monotonic() - clock
-    clock = time.monotonic()
-    say("Measuring the judge's own error, writing the report ...")
-    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    clips = real_clips(source, OWN_ERROR_CLIPS * len(source.captions), EVALUATION_SEED)
-    error = own_error(clips, judge_of(source))
-    times["judging the judge"] = time.monotonic() - clock
-    baseline = recorded_baseline()
-    command = ["kineograph", "demo", "--minutes", f"{minutes:g}", "--seed", str(seed)]
-    if stop_at is not None:
-        command += ["--stop-at", f"{stop_at:g}"]
-    page = report.render(
-        report.ReportData(
-            evaluation=evaluation,
-            command=shlex.join(command),
-            version=version(),
-            training_seconds=trained.seconds,
-            times=times,
-            settings=config.to_toml(recipe.to_dict()),
-            environment=environment(),
-            metrics=read_metrics(folder / "metrics.jsonl"),
-            baseline=baseline,
-            judge=error.totals,
-            date=time.strftime("%Y-%m-%d"),
-        )
-    )
-    write_atomically(folder / "report.html", page.encode())
-    return DemoResult(trained, times, evaluation, folder / "report.html", baseline)
-
-
-def _remove_run(folder: Path) -> None:
-    """Make room for a run, but never at the cost of something that is none."""
-    if any(folder.iterdir()) and not (folder / "config.toml").is_file():
-        raise RequestError(f"{folder} is not a run folder.", "Choose another place.")
-    shutil.rmtree(folder)
-
-
-def recorded_baseline() -> Baseline | None:
-    """What the tutorial's own model reached in the last recorded benchmark, if there is one."""
-    path = Path(__file__).parents[2] / "benchmarks/results/time_to_accuracy.json"
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = dict(read_json(path))
-    model = found["models"]["tutorial_gan"]
-    return Baseline(
-        training=model["training_prompts"],
-        prompts={prompt: model["prompts"][prompt] for prompt in found["unseen_prompts"]},
-        date=found["date"],
-        machine=found["machine"],
-        seconds=found["seconds"],
-    )
-
-
-def _card(recipe: Recipe, info: dict[str, Any]) -> str:
-    captions = "\n".join(f"- {caption}" for caption in info["captions"][:50])
-    return f"""# {recipe.name}
-
-A text-to-video model of the family `{recipe.family}`, trained from scratch by Kineograph
-{info["version"]} on the source `{recipe.source}` with seed {recipe.seed}: {info["steps"]} steps
-in {info["seconds"]:.0f} s.
-
-```
-kineograph generate "{info["captions"][0]}" --model PATH/OF/THIS/FOLDER
-```
-
-## Captions it was trained on
-
-{captions}
-
-## Settings
-
-```toml
-{config.to_toml(recipe.to_dict())}```
-"""

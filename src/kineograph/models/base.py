@@ -7,7 +7,7 @@ The training loop knows `Phase`, never a family; a family's file holds a ``Confi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,7 +94,7 @@ def to_frames(clips: Tensor) -> np.ndarray:
     return pixels.to(torch.uint8).movedim(2, -1).contiguous().cpu().numpy()
 
 
-def noise_for(seed: int, items: range, shape: tuple[int, ...]) -> Tensor:
+def noise_for(seed: int, items: Sequence[int], shape: tuple[int, ...]) -> Tensor:
     """Standard normal noise (len(items), *shape): item i has a stream of its own."""
     rows = []
     for item in items:

@@ -51,24 +51,26 @@ class Pipeline:
         """
         if count < 1:
             raise RequestError(f"{count} clips were asked for.", "Ask for at least one.")
-        if num_inference_steps is not None and num_inference_steps < 1:
-            raise RequestError(f"{num_inference_steps} steps were asked for.", "Ask for 1 or more.")
-        if not math.isfinite(guidance_scale):
-            raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
-        return self.batch(
-            [check_prompt(prompt)] * count, range(count), seed, num_inference_steps, guidance_scale
-        )
+        prompts = [check_prompt(prompt)] * count
+        return self.batch(prompts, range(count), seed, num_inference_steps, guidance_scale)
 
     @torch.inference_mode()
     def batch(
         self,
         prompts: Sequence[str],
-        items: range,
+        items: Sequence[int],
         seed: int = 0,
         num_inference_steps: int | None = None,
         guidance_scale: float = 1.0,
     ) -> list[Clip]:
-        """One clip for each prompt, item i of the seed's noise with prompt i."""
+        """A clip for each prompt, from the item of the seed's noise that stands beside it.
+
+        Raises RequestError for less than one step, or a guidance scale that is no number.
+        """
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise RequestError(f"{num_inference_steps} steps were asked for.", "Ask for 1 or more.")
+        if not math.isfinite(guidance_scale):
+            raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
         device = next(self.model.parameters()).device
         tokens = torch.from_numpy(self.tokenizer.encode(prompts)).to(device)
         clips: list[Clip] = []

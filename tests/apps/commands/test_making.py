@@ -15,6 +15,7 @@ from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.report import Baseline
+from kineograph.evaluation.verifier import Verdict, verify
 from kineograph.recipes import Recipe
 from kineograph.training.loop import Hooks, Status
 
@@ -152,12 +153,12 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Lets the API make true clips of "circle moving left"; what it was asked."""
     asked: list[dict[str, Any]] = []
 
-    def generate(prompt: str, **told: Any) -> list[Clip]:
+    def generate(prompt: str, **told: Any) -> list[tuple[Clip, Verdict]]:
         asked.append({"prompt": prompt, **told})
         clips = [SOURCE.clip(18 * index + 1, told["seed"]) for index in range(told["count"])]
-        return [Clip(clip.frames, prompt) for clip in clips]
+        return [(Clip(c.frames, prompt), verify(c.frames, prompt)) for c in clips]
 
-    monkeypatch.setattr(api, "generate", generate)
+    monkeypatch.setattr(api, "generate_verified", generate)
     return asked
 
 
@@ -175,6 +176,7 @@ def test_videos_are_written_judged_and_told_of(generated: Sequence[Any], call: A
         "seed": 3,
         "num_inference_steps": None,
         "guidance_scale": 1.0,
+        "best_of": 1,
     }
     video = read_video("new/clip-0001.mp4")
     assert video.frames.shape == (10, 64, 64, 3)
@@ -272,7 +274,7 @@ def demos(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             as_json=lambda: {"report": "r"},
         )
 
-    monkeypatch.setattr(api, "demo", demo)
+    monkeypatch.setattr("kineograph.apps.demo.demo", demo)
     return asked
 
 

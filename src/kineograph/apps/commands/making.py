@@ -15,7 +15,8 @@ from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from kineograph.api import DemoResult, TrainResult
+    from kineograph.api import TrainResult
+    from kineograph.apps.demo import DemoResult
     from kineograph.evaluation.report import Baseline
     from kineograph.recipes import Recipe
 
@@ -41,11 +42,11 @@ def demo(
 
     folder = out or _free(RUNS / "demo")
     check_free(folder, force)
-    from kineograph import api
+    from kineograph.apps import demo as whole_path
     from kineograph.training.loop import Hooks
 
     with terminal.TrainingProgress() as progress:
-        result = api.demo(
+        result = whole_path.demo(
             minutes=minutes,
             stop_at=stop_at,
             seed=seed,
@@ -213,6 +214,7 @@ def generate(
     scale: int | None = None,
     num_inference_steps: int | None = None,
     guidance_scale: float = 1.0,
+    best_of: int = 1,
     force: bool = False,
 ) -> Answer:
     """Generate videos of a prompt, and say of each whether it does what the prompt says.
@@ -226,6 +228,7 @@ def generate(
         scale: Pixels on a side that each pixel becomes; by default the video is near 512 wide.
         num_inference_steps: Steps of the sampler, for models that take several.
         guidance_scale: How strongly to follow the prompt; 1 is plain.
+        best_of: Attempts at each video, of which the judge chooses the best.
         force: Overwrite files that are there.
     """
     from kineograph.data.grammar import check_prompt
@@ -237,21 +240,21 @@ def generate(
     if model is None:
         terminal.say(f"Using {folder}, the newest run.")
     from kineograph import api
-    from kineograph.evaluation.verifier import verify_clip
     from kineograph.training.environment import version
 
-    clips = api.generate(
+    made = api.generate_verified(
         prompt,
         model=folder,
         count=count,
         seed=seed,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
+        best_of=best_of,
     )
+    clips, verdicts = [clip for clip, _ in made], [verdict for _, verdict in made]
     common = {"prompt": prompt, "seed": str(seed), "model": str(folder), "version": version()}
     told = [{**common, "clip": str(index)} for index in range(len(clips))]
     files = export(clips, out, scale=scale, force=force, metadata=told)
-    verdicts = [verify_clip(clip, prompt) for clip in clips]
     names = [str(f) for f in files]
     if len(files) != len(clips):  # all of them are in one
         names = [f"clip {index}" for index in range(len(clips))]

@@ -1,0 +1,123 @@
+"""The demo: the whole path, from nothing to verified videos and a report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kineograph import api
+from kineograph.core import config, registry
+from kineograph.core.errors import RequestError
+from kineograph.core.files import check_free, write_atomically
+from kineograph.data.clip import Source
+from kineograph.evaluation import report
+from kineograph.evaluation.accuracy import Evaluation
+from kineograph.evaluation.by_fact import real_clips
+from kineograph.evaluation.judges import judge_of
+from kineograph.evaluation.own_error import own_error
+from kineograph.evaluation.page import command_line
+from kineograph.evaluation.report import Baseline, recorded_baseline
+from kineograph.recipes import SOURCES, resolve
+from kineograph.training.environment import environment, version
+from kineograph.training.loop import Hooks
+from kineograph.training.metrics_log import read_metrics
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made."""
+
+    training: api.TrainResult
+    times: dict[str, float]
+    """Part of the work => seconds."""
+    evaluation: Evaluation | None = None
+    """None, like what follows, where the training was interrupted."""
+    report: Path | None = None
+    baseline: Baseline | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for machines."""
+        told: dict[str, Any] = {
+            "model": str(self.training.folder / "model"),
+            "ended": self.training.ended,
+            "steps": self.training.steps,
+            "times": self.times,
+        }
+        if self.evaluation is None:
+            return told | {"resume": self.training.resume_command}
+        seen = self.evaluation.total(seen=True)
+        return told | {
+            "report": str(self.report),
+            "training_prompts": {"share": seen.share, "interval": list(seen.interval)},
+            "evaluation": self.evaluation.as_json(),
+            "baseline": self.baseline and asdict(self.baseline),
+        }
+
+
+def demo(
+    *,
+    minutes: float,
+    stop_at: float | None = None,
+    seed: int = 0,
+    out: str | Path,
+    force: bool = False,
+    hooks: Hooks | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> DemoResult:
+    """The whole path: train the recipe "tutorial" here, generate, verify, report.
+
+    ``out`` becomes a run folder with ``report.html`` in it; ``force`` replaces a run that is there.
+    Training is limited by ``minutes``; generating and judging come after it, unless it was
+    interrupted. ``say`` is told what is done after the training.
+    """
+    folder = Path(out)
+    limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
+    recipe = resolve("tutorial", {"seed": seed, "training": limits})
+    check_free(folder, force)
+    if folder.exists():
+        _remove_run(folder)
+    clock = time.monotonic()
+    trained = api.train(recipe, folder, hooks=hooks)
+    times = {"training": time.monotonic() - clock}
+    if trained.ended == "interrupted":
+        return DemoResult(trained, times)
+    clock = time.monotonic()
+    say("Generating and judging ...")
+    evaluation = api.evaluate(folder)
+    times["generating and judging"] = time.monotonic() - clock
+    clock = time.monotonic()
+    say("Measuring the judge's own error, writing the report ...")
+    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
+    clips = real_clips(source, api.OWN_ERROR_CLIPS * len(source.captions), api.EVALUATION_SEED)
+    error = own_error(clips, judge_of(source))
+    times["judging the judge"] = time.monotonic() - clock
+    baseline = recorded_baseline()
+    command = command_line("demo", minutes=minutes, seed=seed, stop_at=stop_at)
+    page = report.render(
+        report.ReportData(
+            evaluation=evaluation,
+            command=command,
+            version=version(),
+            training_seconds=trained.seconds,
+            times=times,
+            settings=config.to_toml(recipe.to_dict()),
+            environment=environment(),
+            metrics=read_metrics(folder / "metrics.jsonl"),
+            baseline=baseline,
+            judge=error.totals,
+            date=time.strftime("%Y-%m-%d"),
+        )
+    )
+    write_atomically(folder / "report.html", page.encode())
+    return DemoResult(trained, times, evaluation, folder / "report.html", baseline)
+
+
+def _remove_run(folder: Path) -> None:
+    """Make room for a run, but never at the cost of something that is none."""
+    if any(folder.iterdir()) and not (folder / "config.toml").is_file():
+        raise RequestError(f"{folder} is not a run folder.", "Choose another place.")
+    shutil.rmtree(folder)
