@@ -79,7 +79,8 @@ def check_side(name: str, width: int, height: int, limits: Limits) -> None:
     """Refuse too large a picture by the size that a file declares, before it is decoded."""
     if max(width, height) > limits.max_side:
         raise RequestError(
-            f"{name} is {width}×{height} pixels.", f"Scale it to {limits.max_side} a side first."
+            f"{name} is {width}×{height} pixels, {limits.max_side} a side at most.",
+            "Scale it down first.",
         )
 
 

@@ -171,6 +171,25 @@ def test_a_check_of_good_clips_says_yes_and_draws_them(call: Any, clips: Path) -
     assert again.json["counts"] == {"used": 4}
 
 
+def test_a_check_tells_changes_apart_from_what_is_left_out_and_what_helps(
+    call: Any, clips: Path
+) -> None:
+    (clips / "clip-00002.mp4").unlink()
+    done = call("data", "check", "clips", "--data.fps", "5", "--data.num-frames", "5")
+    assert done.code == 1
+    assert done.out.splitlines()[:6] == [
+        "clips, recognised as Hugging Face VideoFolder: metadata.csv.",
+        "",
+        "  used       3 of 4",
+        "    retimed  3, to 5 frames/s",
+        "  missing    1",
+        "",
+    ]
+    said = " ".join(done.out.split())
+    assert "3 clips to learn from, 0 kept for testing (--data.held-out 0.1)" in said
+    assert "What helps: missing mend the list, or put the file there" in said
+
+
 def test_a_check_that_drops_something_says_no_and_names_it(call: Any, clips: Path) -> None:
     with (clips / "metadata.csv").open("a") as file:
         file.write("gone\x1b[2J\u202e.mp4,x\n../../out.mp4,y\n")
@@ -179,7 +198,7 @@ def test_a_check_that_drops_something_says_no_and_names_it(call: Any, clips: Pat
     assert done.code == 1
     said = " ".join(done.out.split())
     assert "Left out, 3 of 6" in said
-    assert "clip-00001.mp4 broken: clip-00001.mp4 is damaged" in said
+    assert "clip-00001.mp4 broken: it is damaged" in said
     assert "../../out.mp4 refused" in said
     assert "\x1b" not in done.out
     assert "\u202e" not in done.out
@@ -262,10 +281,13 @@ def test_a_pack_is_made_used_and_made_only_once(call: Any, clips: Path) -> None:
 
 def test_a_pack_says_what_it_left_out(call: Any, clips: Path) -> None:
     (clips / "clip-00001.mp4").write_bytes(b"no video")
+    (clips / "unlisted.mp4").write_bytes(b"a video or not")
     done = call("data", "pack", "clips", "--out", "elsewhere")
     assert done.code == 0
-    assert "Left out, 1:" in done.out
-    assert "clip-00001.mp4" in done.out
+    said = " ".join(done.out.split())
+    assert "Left out, 2:" in said
+    assert "clip-00001.mp4 broken: it is damaged" in said
+    assert "unlisted.mp4 caption missing: metadata.csv does not name it" in said
     assert Path("elsewhere/manifest.json").exists()
     assert not Path("clips/kineograph-pack").exists()
     assert call("data", "pack", "elsewhere").code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ import pytest
 from kineograph.core import config
 from kineograph.core.errors import RequestError
 from kineograph.data.folder import cache
-from kineograph.data.folder.check import SHOWN, Finding, Report, check
+from kineograph.data.folder.check import REMEDIES, SHOWN, Finding, Report, check
+from kineograph.data.folder.entry import Status
 from kineograph.data.sources.folder import Config, Source
 
 
@@ -84,10 +85,10 @@ def test_what_is_changed_is_said(home: Path) -> None:
         "seconds": 1.2,
         "fps": 50,
     }
-    assert "9 frames, 10 are needed" in fates["short.webp"].reason
-    assert (
-        "is empty. And the caption in metadata.csv, line 10 is empty." in fates["both.webp"].reason
-    )
+    assert fates["short.webp"].reason == "9 frames at 10 frames/s, 10 are needed"
+    assert fates["still.webp"].reason == "1 frame at 10 frames/s, 10 are needed"
+    reason = "it is empty; and the caption in metadata.csv, line 10 is empty"
+    assert fates["both.webp"].reason == reason
 
 
 def test_it_foretells_what_the_source_does(home: Path) -> None:
@@ -103,7 +104,11 @@ def test_it_foretells_what_the_source_does(home: Path) -> None:
 
 def test_the_sheet_shows_the_clips_that_are_used(home: Path, make: Any) -> None:
     report = found(home)
-    assert [clip.caption for clip in report.sheet] == ["a clip", "another clip", "a clip"]
+    assert [clip.caption for clip in report.sheet] == [
+        "good.webp: a clip",
+        "fast.webp: another clip",
+        "wide.webp: a clip",
+    ]
     assert [make.numbers(clip.frames) for clip in report.sheet] == [
         list(range(10)),
         [round(5 * k * 12 % 256 / 12) for k in range(10)],
@@ -116,9 +121,20 @@ def test_a_sheet_of_many_shows_some_from_all_over(make: Any, tmp_path: Path) -> 
     for k in range(100):
         (tmp_path / f"{k}.webp").write_bytes(content)
         (tmp_path / f"{k}.txt").write_text(str(k))
-    shown = [int(clip.caption) for clip in found(tmp_path, num_frames=2).sheet]
-    assert shown == list(range(0, 100, 3))
+    shown = [clip.caption for clip in found(tmp_path, num_frames=2).sheet]
+    assert shown == [f"{k}.webp: {k}" for k in range(0, 100, 3)]
     assert len(shown) <= SHOWN
+
+
+def test_the_sheet_shows_a_caption_that_is_used(make: Any, tmp_path: Path) -> None:
+    make.put(tmp_path / "a.webp")
+    rows = "a.webp,one\na.webp,two\na.webp,\n"
+    (tmp_path / "metadata.csv").write_text("file_name,caption\n" + rows)
+    assert [clip.caption for clip in found(tmp_path).sheet] == ["a.webp: one"]
+
+
+def test_every_fate_but_one_has_a_remedy() -> None:
+    assert set(REMEDIES) == set(get_args(Status)) - {"used"}
 
 
 def test_it_can_be_told_to_machines(home: Path) -> None:

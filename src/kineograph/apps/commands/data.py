@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -159,7 +159,7 @@ def data_check(
     report = check(config, workers=_workers(workers), progress=_Progress("read"))
     files = export(report.sheet, sheet, force=force) if report.sheet else []
     data = report.as_json() | {"sheet": files[0] if files else None}
-    return Answer(data, lambda: _show_check(report, files), 1 if report.left_out else 0)
+    return Answer(data, lambda: _show_check(report, config, files), 1 if report.left_out else 0)
 
 
 def _folder_config(folder: Path, settings: dict[str, Any]) -> Config:
@@ -203,21 +203,48 @@ class _Progress:
             terminal.say(f"{self.done} {done:,} of {total:,} clips")
 
 
-def _show_check(report: Report, files: list[Path]) -> None:
+def _show_check(report: Report, config: Config, files: list[Path]) -> None:
+    from kineograph.data.folder.check import REMEDIES
+
+    print(terminal.wrapped(f"{report.path}, recognised as {report.layout}.") + "\n")
+    terminal.print_columns(_counts(report, config))
     used = [finding for finding in report.findings if finding.status == "used"]
-    held_out = sum(finding.split == "held-out" for finding in used)
-    print(f"{report.path}: {report.layout}.\n")
-    terminal.print_columns([(what, f"{count:,}") for what, count in report.counts().items()])
     if used:
-        clips = sum(finding.clips for finding in used)
-        print(f"\n{clips:,} clips to learn from or test on; {held_out:,} videos kept for testing.")
+        held_out = sum(finding.clips for finding in used if finding.split == "held-out")
+        learnt = sum(finding.clips for finding in used) - held_out
+        share = f"--data.held-out {config.held_out:g}"
+        print(f"\n{_clips_of(learnt)} to learn from, {held_out:,} kept for testing ({share}).")
     if report.left_out:
         print(f"\nLeft out, {len(report.left_out):,} of {len(report.findings):,}:")
-        rows = [(_clean(f.name), f"{f.status}: {_clean(f.reason)}") for f in report.left_out]
-        terminal.print_columns(rows[:_NAMED])
-        _say_more(len(rows))
+        _show_left_out({f.name: f"{f.status}: {f.reason}" for f in report.left_out})
+        print("\nWhat helps:")
+        wrong = [status for status in report.statuses() if status != "used"]
+        terminal.print_columns([(status, REMEDIES[status]) for status in wrong])
     for file in files:
         print(f"\nwrote {file}, clips as they would be trained on")
+
+
+def _counts(report: Report, config: Config) -> list[tuple[str, str]]:
+    """How many clips there are of each kind; those that are used come first, with their changes."""
+    how = {
+        "retimed": f"to {config.fps:g} frames/s" if config.fps else "",
+        "resized": f"to {config.width}×{config.height}, {config.resize}",
+        "caption duplicated": "other clips have the same",
+    }
+    statuses = report.statuses()
+    rows = [("used", f"{statuses.get('used', 0):,} of {len(report.findings):,}")]
+    rows += [(f"  {what}", f"{n:,}, {how[what]}") for what, n in report.changes().items()]
+    return rows + [(what, f"{n:,}") for what, n in statuses.items() if what != "used"]
+
+
+def _clips_of(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count:,} clips"
+
+
+def _show_left_out(reasons: Mapping[str, str]) -> None:
+    rows = [(_clean(name), _clean(reason)) for name, reason in reasons.items()]
+    terminal.print_columns(rows[:_NAMED])
+    _say_more(len(rows))
 
 
 def _say_more(count: int) -> None:
@@ -249,6 +276,7 @@ def data_pack(
         workers: Processes that decode; by default one for each processor.
     """
     from kineograph.data.folder import cache
+    from kineograph.data.folder.entry import printable
     from kineograph.data.folder.packing import pack, ranks
     from kineograph.data.sources.folder import form_of, layout_of
 
@@ -256,8 +284,9 @@ def data_pack(
     if cache.is_pack(folder):
         raise RequestError(f"{folder} is a pack already.", "Name the folder of clips.")
     rank, world_size, _ = ranks()
+    layout = layout_of(config)
     packed = pack(
-        layout_of(config),
+        layout,
         form_of(config),
         out or cache.place(folder, config.pack),
         workers=_workers(workers),
@@ -265,29 +294,29 @@ def data_pack(
         world_size=world_size,
         progress=_Progress("packed"),
     )
+    unusable = [] if rank else [e for e in layout.entries if e.status != "used"]
+    left_out = {printable(e.name): f"{e.status}: {e.reason}" for e in unusable}
+    left_out |= {printable(video): f"broken: {why}" for video, why in packed.left_out.items()}
     data = {
         "folder": packed.folder,
         "clips": packed.clips,
-        "left_out": packed.left_out,
+        "left_out": left_out,
         "bytes": packed.size,
         "shards": packed.shards,
         "made": packed.made,
         "complete": packed.complete,
     }
-    return Answer(data, lambda: _show_pack(packed))
+    return Answer(data, lambda: _show_pack(packed, left_out))
 
 
-def _show_pack(packed: Packed) -> None:
+def _show_pack(packed: Packed, left_out: Mapping[str, str]) -> None:
     there = f", {packed.shards - packed.made} were there" if packed.made < packed.shards else ""
     print(
-        f"{packed.folder}: {packed.clips:,} clips, {packed.size / 1e6:,.1f} MB, "
+        f"{packed.folder}: {_clips_of(packed.clips)}, {packed.size / 1e6:,.1f} MB, "
         f"{packed.shards:,} shards{there}."
     )
-    if packed.left_out:
-        print(f"Left out, {len(packed.left_out):,}:")
-        terminal.print_columns(
-            [(_clean(v), _clean(r)) for v, r in packed.left_out.items()][:_NAMED]
-        )
-        _say_more(len(packed.left_out))
+    if left_out:
+        print(f"Left out, {len(left_out):,}:")
+        _show_left_out(left_out)
     if not packed.complete:
         print("The pack is complete when the other ranks have done their share.")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kineograph.core.conventions import MAX_PROMPT_CHARACTERS
 from kineograph.core.errors import RequestError
 from kineograph.data.clip import Clip
 from kineograph.data.folder import cache
@@ -20,6 +21,18 @@ from kineograph.data.sources.folder import Config, form_of, is_held_out, layout_
 
 SHOWN = 48
 """Clips on the contact sheet, at most."""
+
+REMEDIES: dict[Status, str] = {
+    "too short": "ask for fewer frames (--data.num-frames), or for more a second (--data.fps)",
+    "caption missing": "put a .txt of the clip's name beside it, or name it in a metadata.csv",
+    "caption empty": "write what is to be seen",
+    "caption unusable": f"save UTF-8 text of up to {MAX_PROMPT_CHARACTERS:,} characters",
+    "missing": "mend the list, or put the file there",
+    "refused": "copy it into the folder, under a plain name",
+    "same name": "rename one of the two",
+    "broken": "copy it again, or convert it: ffmpeg -i CLIP CLIP.mp4",
+}
+"""What helps, by what is wrong."""
 
 Progress = Callable[[int, int], None]
 """Told how many clips of how many are read."""
@@ -52,25 +65,31 @@ class Report:
     layout: str
     findings: list[Finding]
     sheet: list[Clip]
-    """Clips to look at, as they would be trained on: all that are used, or some from all over."""
+    """Clips to look at, as they would be trained on: all that are used, or some from all over.
+
+    Before a caption stands the name of its clip.
+    """
 
     @property
     def left_out(self) -> list[Finding]:
         """The clips that are not used."""
         return [finding for finding in self.findings if finding.status != "used"]
 
-    def counts(self) -> dict[str, int]:
-        """How many have which status, and which change; the commonest first."""
-        statuses = Counter(finding.status for finding in self.findings)
-        changes = Counter(change for finding in self.findings for change in finding.changes)
-        return dict(statuses.most_common()) | dict(changes.most_common())
+    def statuses(self) -> dict[Status, int]:
+        """How many have which status; the commonest first."""
+        return dict(Counter(finding.status for finding in self.findings).most_common())
+
+    def changes(self) -> dict[str, int]:
+        """How many of those that are used are changed in which way; the commonest first."""
+        found = Counter(change for finding in self.findings for change in finding.changes)
+        return dict(found.most_common())
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for machines."""
         return {
             "path": str(self.path),
             "layout": self.layout,
-            "counts": self.counts(),
+            "counts": {**self.statuses(), **self.changes()},
             "clips": [asdict(finding) for finding in self.findings],
         }
 
@@ -83,6 +102,7 @@ class _Read:
     changes: tuple[str, ...] = ()
     clips: int = 0
     frames: int = 0
+    fps: float = 0.0
     original: dict[str, float] = field(default_factory=dict)
 
 
@@ -93,6 +113,7 @@ def check(config: Config, *, workers: int, progress: Progress = lambda done, tot
     form, layout = form_of(config), layout_of(config)
     extraction = Extraction(config.num_frames, config.stride, config.frame_extraction)
     there = {e.video: e for e in layout.entries if e.has_file}
+    there |= {e.video: e for e in reversed(layout.entries) if e.status == "used"}
     every = -(-len(there) // SHOWN)
     read: dict[str, _Read] = {}
     samples: dict[str, Clip] = {}
@@ -101,7 +122,7 @@ def check(config: Config, *, workers: int, progress: Progress = lambda done, tot
         read[entry.video] = _kept(result, extraction)
         if number % every == 0 and not isinstance(result, str) and read[entry.video].clips:
             frames = result.frames[extraction.frames(len(result.frames), 0, 0.5)]
-            samples[entry.video] = Clip(frames, entry.caption)
+            samples[entry.video] = Clip(frames, printable(f"{entry.video}: {entry.caption}"))
         progress(number + 1, len(there))
     findings = list(_findings(layout, read, extraction, config.held_out))
     used = {entry.video for entry, f in zip(layout.entries, findings, strict=True) if f.clips}
@@ -117,6 +138,7 @@ def _kept(result: Conformed | str, extraction: Extraction) -> _Read:
         changes=tuple(change for change, done in changes.items() if done),
         clips=extraction.pieces(len(result.frames)),
         frames=len(result.frames),
+        fps=result.fps,
         original={
             "width": result.original_width,
             "height": result.original_height,
@@ -137,12 +159,13 @@ def _findings(
         if known is None:
             yield Finding(name, entry.caption, entry.status, entry.reason)
         elif known.failed:
-            reason = known.failed + f" And {entry.reason}." * bool(entry.reason)
+            reason = known.failed + f"; and {entry.reason}" * bool(entry.reason)
             yield Finding(name, entry.caption, "broken", reason)
         elif entry.status != "used":
             yield Finding(name, entry.caption, entry.status, entry.reason, original=known.original)
         elif not known.clips:
-            reason = f"it has {known.frames} frames, {extraction.span} are needed"
+            frames = "1 frame" if known.frames == 1 else f"{known.frames} frames"
+            reason = f"{frames} at {known.fps:g} frames/s, {extraction.span} are needed"
             yield Finding(name, entry.caption, "too short", reason, original=known.original)
         else:
             changes = known.changes + ("caption duplicated",) * (same[entry.caption] > 1)

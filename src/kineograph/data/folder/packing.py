@@ -1,9 +1,10 @@
 """Writes a pack: every clip decoded once, by several processes, on several machines if need be.
 
-The clips are dealt into shards by their order, and the ranks take turns at the shards. A shard's
-name carries a digest of all that it is made of, settings and files, so one that is there and whole
-is what would be made: work that was ended goes on, and a shard of other settings is never taken
-for it. Whoever finishes the last shard writes the manifest.
+The clips are dealt into shards by their names, so that a clip that comes or goes changes its own
+shard only, and the ranks take turns at the shards. A shard's name carries a digest of all that it
+is made of, settings and files, so one that is there and whole is what would be made: work that was
+ended goes on, and a shard of other settings is never taken for it. Whoever finishes the last shard
+writes the manifest.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from kineograph.data.folder.layouts import Layout
 from kineograph.data.folder.workers import conform_all
 
 MOST_CLIPS = 64
-"""Clips a shard, at most: what a kill can cost."""
-_SHARDS = 16  # at least so many, as far as there are clips, so that there is something to share
+"""Clips a shard, on average, at most: what a kill can cost."""
+_SHARDS = 16  # about so many or more, as far as there are clips, so that there is some to share
 
 Progress = Callable[[int, int], None]
 """Told how many clips of how many are done."""
@@ -125,10 +126,15 @@ def _planned(layout: Layout, form: Form) -> list[_Plan]:
             f"No clip in {layout.root} can be used.",
             f"See what is wrong: kineograph data check {layout.root}",
         )
-    each = min(MOST_CLIPS, -(-len(entries) // _SHARDS))
+    count = 1  # doubles as the clips become more: then shards change, and hardly ever otherwise
+    while count < min(_SHARDS, len(entries)) or count * MOST_CLIPS < len(entries):
+        count *= 2
+    shards: dict[int, list[Entry]] = {}
+    for entry in entries:
+        digest = hashlib.sha256(entry.video.encode("utf-8", "surrogatepass")).digest()
+        shards.setdefault(int.from_bytes(digest[:8], "big") % count, []).append(entry)
     plans = []
-    for number, start in enumerate(range(0, len(entries), each)):
-        chosen = entries[start : start + each]
+    for number, chosen in sorted(shards.items()):
         signatures = [cache.signature(entry) for entry in chosen]
         videos = [entry.video for entry in chosen]
         made_of = [cache.FORMAT, cache.plain_form(form), videos, signatures]

@@ -79,13 +79,19 @@ def in_order(pool: Executor, call: Callable[[T], R], items: Iterable[T], ahead: 
 
 
 def explained(entry: Entry, form: Form) -> Conformed | str:
-    """`conform`, in this process; instead of an error, whatever it is, why it cannot be."""
+    """`conform`, in this process; instead of an error, whatever it is, why it cannot be.
+
+    The reason calls the clip "it", since it always stands beside the clip's name.
+    """
     try:
         return conform(entry, form)
     except KineographError as error:
-        return error.cause
+        for name in (entry.name, str(entry.path)):
+            if error.cause.startswith(f"{name} "):
+                return f"it {error.cause[len(name) + 1 :]}".rstrip(".")
+        return error.cause.rstrip(".")
     except Exception as error:  # some decoder stumbled in a way that nobody knew of
-        return f"{entry.name} cannot be decoded ({type(error).__name__}: {error})."
+        return f"it cannot be decoded ({type(error).__name__}: {error})"
 
 
 class _Worker:
@@ -113,8 +119,8 @@ class _Worker:
             code = _end(process)
             self.process = None
             if late.is_set():
-                return f"{entry.name} takes over {self.time_limit:g} s to decode."
-            return f"{entry.name} makes the decoder crash (exit code {code})."
+                return f"it takes over {self.time_limit:g} s to decode"
+            return f"it makes the decoder crash (exit code {code})"
         finally:
             timer.cancel()
 

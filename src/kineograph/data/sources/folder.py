@@ -35,7 +35,7 @@ from kineograph.core.errors import RequestError, nearest
 from kineograph.data.clip import Batch, Clip
 from kineograph.data.folder import cache, layouts
 from kineograph.data.folder.conform import Form
-from kineograph.data.folder.entry import Entry
+from kineograph.data.folder.entry import Entry, printable
 from kineograph.data.folder.extraction import Extraction
 from kineograph.data.folder.layouts import Layout
 
@@ -147,7 +147,8 @@ class Source:
         self.layout = layout_of(config)
         usable = [entry for entry in self.layout.entries if entry.status == "used"]
         if not usable:
-            raise self._nothing(self.layout.entries[0].reason)
+            first = self.layout.entries[0]
+            raise self._nothing(f"{printable(first.name)}: {first.reason}")
         self.entries = [entry for entry in usable if self._is_chosen(entry)]
         if not self.entries:
             raise RequestError(
@@ -163,7 +164,7 @@ class Source:
 
     def _nothing(self, why: str) -> RequestError:
         return RequestError(
-            f"No clip in {self.config.path} can be used ({why}).",
+            f"No clip in {self.config.path} can be used. {why}.",
             f"See what is wrong: kineograph data check {self.config.path}",
         )
 
@@ -188,16 +189,17 @@ class Source:
             pieces = self.extraction.pieces(len(video.frames))
             items += [_Item(video, entry.caption, piece) for piece in range(pieces)]
             short += [] if pieces else [entry.video]
-        failed = [entry.video for entry in self.entries if entry.video in store.failed]
-        reasons = [store.failed[video] for video in failed] + [f"{v} is too short" for v in short]
+        why = {e.video: store.failed[e.video] for e in self.entries if e.video in store.failed}
+        why |= dict.fromkeys(short, "it is too short")
+        reasons = [f"{printable(video)} ({reason})" for video, reason in why.items()]
         if not items:
             raise self._nothing(reasons[0])
         if reasons:
             _LOG.warning(
-                "%d of %d clips are left out, such as: %s See: kineograph data check %s",
+                "%d of %d clips are left out, such as %s. See: kineograph data check %s",
                 len(reasons),
                 len(self.entries),
-                reasons[0].rstrip(".") + ".",
+                reasons[0],
                 self.config.path,
             )
         return items
