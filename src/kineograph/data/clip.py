@@ -102,7 +102,8 @@ class Batch:
 class Source(Protocol):
     """Where clips come from. A file in ``data/sources`` holds one ``Source`` and its ``Config``.
 
-    Both methods are pure functions of index and seed.
+    Both methods are pure functions of index and seed. A source may also have ``notes``, a dict of
+    what its user should know of what was found and done: {"walk": "9 frames, looped"}.
     """
 
     def __len__(self) -> int: ...

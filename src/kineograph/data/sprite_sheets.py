@@ -103,8 +103,10 @@ class Layout:
         """What :meth:`columns` does, in words: "9 frames, looped"."""
         if row.frames == num_frames:
             return f"{row.frames} frames, as they are"
-        if row.action in self.loop:
+        if row.action in self.loop and row.frames < num_frames:
             return f"{row.frames} frames, looped"
+        if row.action in self.loop:
+            return f"{row.frames} frames, the first {num_frames} of them"
         if row.frames > num_frames:
             return f"{row.frames} frames, {num_frames} of them at even distances"
         return f"{row.frames} frames, the last one held"

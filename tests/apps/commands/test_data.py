@@ -25,7 +25,15 @@ def test_a_preview_is_a_sheet_of_the_first_clips(call: Any) -> None:
     with Image.open("tutorial.png") as image:
         assert image.width > 500
     told = call("data", "preview", "tutorial", "--out", "b.png", "--json").json
-    assert told == {"files": ["b.png"], "captions": list(CAPTIONS)}
+    assert told == {"files": ["b.png"], "captions": list(CAPTIONS), "notes": {}}
+
+
+def test_a_preview_tells_what_a_source_found(call: Any, clips: Path) -> None:
+    done = call("data", "preview", "folder", "--data.path", "clips", "--data.held-out", "0")
+    assert done.out.splitlines() == [
+        "  recognised as  Hugging Face VideoFolder: metadata.csv",
+        "wrote folder.png",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["webp", "gif", "mp4", "webm"])

@@ -140,16 +140,17 @@ def test_actions_are_looped_held_or_thinned(
 
 def test_the_source_says_how_it_fills_a_clip(tmp_path: Path) -> None:
     path = str(write_sheets(tmp_path, {**LAYOUT, "loop": {"walk": 1}}))
-    assert Source(Config(path=path)).retiming == {
+    assert Source(Config(path=path)).notes == {
         "walk": "4 frames, looped",
         "wave": "6 frames, the last one held",
         "hurt": "2 frames, the last one held",
     }
-    assert Source(Config(path=path, num_frames=4)).retiming == {
+    assert Source(Config(path=path, num_frames=4)).notes == {
         "walk": "4 frames, as they are",
         "wave": "6 frames, 4 of them at even distances",
         "hurt": "2 frames, the last one held",
     }
+    assert Source(Config(path=path, num_frames=3)).notes["walk"] == "4 frames, the first 3 of them"
     layout = Source(Config(path=path)).layout
     assert layout.columns(layout.rows[0], 9).tolist() == [0, 1, 2, 3, 1, 2, 3, 1, 2]
 

@@ -14,7 +14,7 @@ from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from kineograph.data.clip import Clip
+    from kineograph.data.clip import Clip, Source
     from kineograph.data.folder.check import Report
     from kineograph.data.folder.packing import Packed
     from kineograph.data.sources.folder import Config
@@ -47,11 +47,18 @@ def data_preview(
     out = out or f"{Path(source).stem}.png"
     together = not out.endswith("/") and Path(out).suffix.lower() in FORMATS
     plan(out, 1 if together else count or 1, force)
-    clips = list(_clips(source, count, 18, seed, settings))
+    chosen, number = _opened(source, count, 18, settings)
+    clips = [chosen.clip(index, seed) for index in range(number)]
     plays = together and not out.lower().endswith(".png")
     files = export([wall(clips)] if plays else clips, out, force=force, scale=1 if plays else None)
-    data = {"files": files, "captions": [clip.caption for clip in clips]}
-    return Answer(data, lambda: print(*(f"wrote {file}" for file in files), sep="\n"))
+    notes: dict[str, str] = getattr(chosen, "notes", {})
+    data = {"files": files, "captions": [clip.caption for clip in clips], "notes": notes}
+
+    def show() -> None:
+        terminal.print_columns(list(notes.items()))
+        print(*(f"wrote {file}" for file in files), sep="\n")
+
+    return Answer(data, show)
 
 
 def data_export(
@@ -79,13 +86,13 @@ def data_export(
     from kineograph.data.folder.frame_folders import write_frame_folders
     from kineograph.data.folder.video_folder import write_video_folder
 
-    clips = _clips(source, count, 100, seed, settings)
+    chosen, number = _opened(source, count, 100, settings)
     written = 0
 
     def counted() -> Iterator[Clip]:
         nonlocal written
-        for clip in clips:
-            yield clip
+        for index in range(number):
+            yield chosen.clip(index, seed)
             written += 1
 
     if layout == "frames":
@@ -96,10 +103,10 @@ def data_export(
     return Answer(data, lambda: print(f"wrote {written} clips into {out}"))
 
 
-def _clips(
-    source: str, count: int | None, usual: int, seed: int, settings: dict[str, Any]
-) -> Iterator[Clip]:
-    """The first clips of a source with the ``data`` settings; names are checked at once."""
+def _opened(
+    source: str, count: int | None, usual: int, settings: dict[str, Any]
+) -> tuple[Source, int]:
+    """A source with the ``data`` settings, and how many of its clips are wanted."""
     from kineograph.core import config, registry
     from kineograph.recipes import SOURCES
 
@@ -107,12 +114,12 @@ def _clips(
     if count is not None and count < 1:
         raise RequestError(f"--count is {count}.", "Ask for at least one clip.")
     module = registry.load(SOURCES, source)
-    chosen = module.Source(config.build(module.Config, values, path="data"))
+    chosen: Source = module.Source(config.build(module.Config, values, path="data"))
     if count is not None and count > len(chosen):
         raise RequestError(
             f"This source has {len(chosen):,} clips, not {count:,}.", "Ask for less."
         )
-    return (chosen.clip(index, seed) for index in range(count or min(usual, len(chosen))))
+    return chosen, count or min(usual, len(chosen))
 
 
 def _data_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -168,6 +168,11 @@ class Source:
             f"See what is wrong: kineograph data check {self.config.path}",
         )
 
+    @property
+    def notes(self) -> dict[str, str]:
+        """What the folder was recognised as."""
+        return {"recognised as": self.layout.name}
+
     def __len__(self) -> int:
         return len(self._items) * self.config.repeats
 

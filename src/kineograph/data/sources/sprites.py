@@ -80,7 +80,7 @@ class Source:
         return self.config.num_clips
 
     @property
-    def retiming(self) -> dict[str, str]:
+    def notes(self) -> dict[str, str]:
         """How the frames of each action fill a clip: {"walk": "9 frames, looped", ...}."""
         wanted = self.config.num_frames
         ways = {
