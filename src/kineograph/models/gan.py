@@ -30,12 +30,9 @@ from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.models.layers import ResidualMLP, coordinate_features, pyramid_loss
+from kineograph.models.layers import FrameAutoencoder, ResidualMLP, normalised
 from kineograph.text.encoders import OrderedWords
 
-PATCH = 8  # the picture is read and drawn in cells of so many pixels
-_OCTAVES = 2
-_CODE_NOISE = 0.05  # what the decoder learns to overlook
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
 
@@ -62,48 +59,6 @@ class Config:
     """Share of the training after which the autoencoder stays as it is."""
     duels_a_step: int = 4
     """Turns of discriminator and generator in a step."""
-
-
-class FrameEncoder(nn.Module):
-    """Frames (N, 3, H, W) => codes (N, D) of mean 0 and variance 1."""
-
-    def __init__(self, shape: VideoShape, width: int, code_features: int) -> None:
-        super().__init__()
-        cells = (shape.height // PATCH) * (shape.width // PATCH)
-        self.patches = nn.Linear(3 * PATCH * PATCH, width)
-        self.within = nn.Linear(width, width // 2)
-        self.hidden = nn.Linear(cells * (width // 2), 2 * width)
-        self.out = nn.Linear(2 * width, code_features)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        cells = F.pixel_unshuffle(frames, PATCH).flatten(2).transpose(1, 2)  # pixels => cells
-        x = F.silu(self.within(F.silu(self.patches(cells)))).flatten(1)
-        return normalised(self.out(F.silu(self.hidden(x))))
-
-
-class FrameDecoder(nn.Module):
-    """Codes (N, D) => frames (N, 3, H, W): every cell knows where it is, the code what is there."""
-
-    def __init__(self, shape: VideoShape, width: int, code_features: int) -> None:
-        super().__init__()
-        self.rows, self.columns = shape.height // PATCH, shape.width // PATCH
-        where = coordinate_features(self.rows, self.columns, _OCTAVES)
-        self.register_buffer("where", where, persistent=False)
-        self.modulation = nn.Sequential(
-            nn.Linear(code_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 4 * width)
-        )
-        self.place = nn.Linear(where.shape[1], width)
-        self.mix = nn.Linear(width, width)
-        self.refine = nn.Linear(width, width)
-        self.pixels = nn.Linear(width, 3 * PATCH * PATCH)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        scale1, shift1, scale2, shift2 = self.modulation(codes)[:, None].chunk(4, dim=-1)
-        x = F.silu(self.place(self.where) * (1 + scale1) + shift1)  # (N, cells, width)
-        x = F.silu(self.mix(x) * (1 + scale2) + shift2)
-        x = x + F.silu(self.refine(x))
-        cells = self.pixels(x).view(-1, self.rows, self.columns, 3 * PATCH * PATCH)
-        return torch.tanh(F.pixel_shuffle(cells.permute(0, 3, 1, 2), PATCH).float())
 
 
 class Generator(nn.Module):
@@ -158,26 +113,14 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        if shape.height % PATCH or shape.width % PATCH or shape.num_frames < 3:
-            raise RequestError(
-                f"The gan family cannot make clips of {shape}.",
-                f"Height and width must be multiples of {PATCH}, with at least 3 frames.",
-            )
         _check(config)
         self.config, self.shape = config, shape
         self.noise_shape = (config.noise_features,)
-        self.encoder = FrameEncoder(shape, config.width // 2, config.code_features)
-        self.decoder = FrameDecoder(shape, config.width // 2, config.code_features)
+        self.autoencoder = FrameAutoencoder("gan", shape, config.width // 2, config.code_features)
         self.generator = Generator(config, shape.num_frames, vocabulary_size)
         self.discriminator = Discriminator(config, shape.num_frames, vocabulary_size)
         self.phases = [
-            Phase(
-                "autoencoder",
-                [*self.encoder.parameters(), *self.decoder.parameters()],
-                self.autoencoder_losses,
-                learning_rate=3.0,
-                stop=config.autoencoder_share,
-            ),
+            self.autoencoder.phase(config.frames_a_step, stop=config.autoencoder_share),
             *config.duels_a_step * self._duel(),
         ]
 
@@ -192,31 +135,14 @@ class Model(VideoModel):
             for name, (network, losses) in sides.items()
         ]
 
-    @torch.no_grad()
     def prepare(self, batch: TensorBatch) -> None:
-        """Start from the data's mean colour, which for most clips is nearly their ground.
-
-        Where tanh is flat a faint, blurred object everywhere is no easy answer; started from grey,
-        the decoder falls for it and stays there for hundreds of steps.
-        """
-        mean = batch.frames.mean((0, 1, 3, 4)).clamp(-0.96, 0.96)
-        self.decoder.pixels.bias.copy_(mean.atanh().repeat_interleave(PATCH * PATCH))
+        self.autoencoder.prepare(batch)
 
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
     ) -> Tensor:
         """One forward pass; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
-        codes = self.generator(noise, tokens)
-        clips: Tensor = self.decoder(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
-        return clips
-
-    def autoencoder_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """min ‖decode(encode(x) + noise) − x‖² over a pyramid of sizes."""
-        x = batch.frames.flatten(0, 1)
-        x = x[torch.randperm(len(x), device=x.device)[: self.config.frames_a_step]]
-        codes = self.encoder(x)
-        drawn = self.decoder(codes + _CODE_NOISE * torch.randn_like(codes))
-        return {"total": pyramid_loss(drawn - x)}
+        return self.autoencoder.clips(self.generator(noise, tokens))
 
     def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """E softplus(D(G(z), c) − D(x, c)) + μ E softplus(D(x, c*) − D(x, c)) + λ (R₁ + R₂).
@@ -225,7 +151,7 @@ class Model(VideoModel):
         one teaches nothing and is left out. R₁ and R₂ are the squared gradient norms on real and
         generated clips (R3GAN, eq. 4), here by finite difference: E (D(x) − D(x + σε))² / σ².
         """
-        real = self._real(batch)
+        real = self.autoencoder.codes(batch)
         with torch.no_grad():
             fake = self._fake(batch)
         own = batch.tokens
@@ -249,19 +175,11 @@ class Model(VideoModel):
 
     def generator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """E softplus(D(x, c) − D(G(z), c)): a generated clip should beat a real one."""
-        real, fake = self._real(batch), self._fake(batch)
+        real, fake = self.autoencoder.codes(batch), self._fake(batch)
         on_real, on_fake = self.discriminator(
             torch.cat([real, fake]), torch.cat([batch.tokens, batch.tokens])
         ).chunk(2)
         return {"total": F.softplus(on_real - on_fake).mean()}
-
-    @torch.no_grad()
-    def _real(self, batch: TensorBatch) -> Tensor:
-        """The codes (B, T, D) of the batch's clips, read once a step."""
-        if "codes" not in batch.shared:
-            codes = self.encoder(batch.frames.flatten(0, 1))
-            batch.shared["codes"] = codes.unflatten(0, batch.frames.shape[:2])
-        return batch.shared["codes"]
 
     def _fake(self, batch: TensorBatch) -> Tensor:
         noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
@@ -279,9 +197,3 @@ def _check(config: Config) -> None:
             f"model.autoencoder_share is {config.autoencoder_share}.",
             "It is a share of the training, above 0 and up to 1.",
         )
-
-
-def normalised(codes: Tensor) -> Tensor:
-    """Codes (..., D) => mean 0 and variance 1 over D, so that all codes live on one sphere."""
-    spread: Tensor = F.layer_norm(codes.float(), codes.shape[-1:])
-    return spread

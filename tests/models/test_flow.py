@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from kineograph.core.errors import RequestError
+from kineograph.models.base import TensorBatch, VideoShape, noise_for
+from kineograph.models.flow import Config, Model, time_features
+
+SHAPE = VideoShape(4, 16, 16)
+TOKENS = torch.tensor([[1, 2], [1, 3]])
+
+
+def model(**settings: Any) -> Model:
+    torch.manual_seed(0)
+    return Model(Config(**{"width": 32, "code_features": 4, **settings}), SHAPE, 30)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("width", 0), ("turns_a_step", 0), ("autoencoder_share", 0), ("unprompted", 1.0)],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
+    with pytest.raises(RequestError, match=f"model.{setting}"):
+        model(**{setting: value})
+
+
+def test_a_denoiser_that_has_learned_nothing_guesses_linearly() -> None:
+    """At t = 1 the clip itself; at t = 0, where there is only noise, the mean of all codes."""
+    denoiser = model().denoiser
+    codes, yes = torch.randn(2, 4, 4), torch.ones(2, dtype=torch.bool)
+    assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), codes)
+    assert torch.equal(denoiser(codes, torch.zeros(2), TOKENS, yes), torch.zeros(2, 4, 4))
+
+
+def exact(fresh: Model, mean: torch.Tensor) -> Model:
+    """A model whose denoiser knows that every clip of either caption is N(mean, 1)."""
+
+    def denoiser(x: Any, t: Any, tokens: Any, prompted: Any) -> torch.Tensor:
+        t = t[:, None, None]
+        own = mean * prompted[:, None, None]
+        return own + t * (x - t * own) / (t.square() + (1 - t).square())
+
+    fresh.denoiser = denoiser  # type: ignore[assignment]
+    return fresh
+
+
+def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From N(0, 1) to N(mean, 1) the flow is known: noise ε ends at mean + ε."""
+    fresh = model()
+    mean = torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(1))
+    del fresh.denoiser
+    exact(fresh, mean)
+    monkeypatch.setattr("kineograph.models.flow.normalised", lambda codes: codes)
+    monkeypatch.setattr(fresh.autoencoder, "clips", lambda codes: codes)
+    noise = noise_for(0, range(2), fresh.noise_shape)
+    errors = [
+        float((fresh.generate(TOKENS, noise, steps=n) - noise - mean).abs().max())
+        for n in (5, 10, 40)
+    ]
+    assert errors[2] < 0.01
+    assert errors[0] > errors[1] > errors[2]
+    far = fresh.generate(TOKENS, noise, steps=40, guidance_scale=3.0)
+    assert torch.allclose(far, noise + 3 * mean, atol=0.05), "guidance goes on as far"
+
+
+def test_without_its_caption_all_captions_are_one() -> None:
+    denoiser = model().denoiser
+    torch.nn.init.normal_(denoiser.out.weight)
+    for block in denoiser.blocks:
+        torch.nn.init.normal_(block.modulation.weight)
+    codes = torch.randn(1, 4, 4).repeat(2, 1, 1)
+    times, yes = torch.full((2,), 0.5), torch.ones(2, dtype=torch.bool)
+    with_text, without = (denoiser(codes, times, TOKENS, said) for said in (yes, ~yes))
+    assert not torch.allclose(with_text[0], with_text[1])
+    assert torch.equal(without[0], without[1])
+
+
+def test_the_loss_is_the_error_of_the_velocity() -> None:
+    """Of a denoiser that answers 0 the error is the clip itself, at every time."""
+    fresh = model(unprompted=0.0)
+    batch = TensorBatch(torch.rand(6, 4, 3, 16, 16) * 2 - 1, TOKENS.repeat(3, 1), 0.0)
+    codes = fresh.autoencoder.codes(batch)
+    del fresh.denoiser
+    fresh.denoiser = lambda x, t, tokens, prompted: torch.zeros_like(x)  # type: ignore[assignment]
+    losses = fresh.denoiser_losses(batch)
+    assert torch.isclose(losses["error"], codes.square().mean())
+    assert losses["total"] > losses["error"]
+
+
+def test_features_of_the_time_are_finite_at_both_ends_and_differ() -> None:
+    features = time_features(torch.tensor([0.0, 0.3, 0.5, 1.0]))
+    assert features.shape == (4, 64)
+    assert torch.isfinite(features).all()
+    assert len(torch.unique(features, dim=0)) == 4
