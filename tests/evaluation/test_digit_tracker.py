@@ -41,7 +41,7 @@ def test_a_digit_is_followed_whatever_the_resolution(size: int) -> None:
     assert np.abs(off - off.mean(axis=0)).max() < 0.35
     assert np.abs(off).max() < 2.5
     assert seen.number.tolist() == [1] * 10
-    assert seen.residue.max() < 2
+    assert 0 <= seen.residue.min() <= seen.residue.max() < 2
     assert track.patches.shape == (10, 28, 28)
 
 

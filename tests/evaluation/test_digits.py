@@ -267,6 +267,9 @@ def test_how_it_may_move(rightward: Clip, judge: Judge) -> None:
     assert "before the border" in said([14, 19, 24, 29, 34, 29, 24, 19, 14, 19])
     assert "jumps" in said([20, 23, 26, 29, 44, 47, 50, 47, 44, 41])
     assert "halts" in said([15, 22, 29, 29, 29, 36, 43, 50, 43, 36])
+    # orders of the frames that look like a faster digit, but for a turn and a step
+    assert "before the border" in said([37, 36, 15, 25, 31, 41, 20, 19, 26, 30])
+    assert "jumps" in said([40, 44, 31, 17, 17, 26, 49, 35, 26, 22])
     assert "turns back 8 times" in said([14, 48, 15, 50, 14, 49, 16, 48, 15, 50])
 
 

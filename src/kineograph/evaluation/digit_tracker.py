@@ -159,7 +159,7 @@ def _blobs(cover: np.ndarray) -> tuple[list[list[Blob]], np.ndarray, bool]:
     least = max(_MIN_MASS, _MIN_SHARE * float(np.median(heaviest))) if heaviest else _MIN_MASS
     blobs = [[blob for blob in found if blob.mass >= least] for found in blobs]
     kept = np.array([sum(blob.mass for blob in found) for found in blobs])
-    return blobs, total - kept, False
+    return blobs, np.maximum(total - kept, 0), False  # blobs have faint pixels around them, too
 
 
 def _box(place: tuple[slice, slice, slice]) -> np.ndarray:
