@@ -13,6 +13,9 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # and so in processes that tests start
+# What tests train is tiny. More threads gain it little, add up in another order on every machine,
+# and wait for each other, spinning, where another process has one of their cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # In the background of a shell Ctrl-C is ignored, and what tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
