@@ -230,7 +230,7 @@ def evaluate_split(
         told = {"source": name, "path": path, "split": split, "count": count, "seed": seed}
         if frechet is not None:
             told |= {"frechet": True, "anyway": frechet.anyway, "i3d": frechet.weights}
-        some = real_clips(asked, OWN_ERROR_CLIPS * 8, seed)
+        some = real_clips(asked, min(_REAL_CLIPS, max(count, 24)), seed)
         error = own_error(some, judge_clip, most_wrong=MOST_WRONG_CAPTIONS)
         page = split_report.SplitReport(
             evaluation=found,

@@ -120,6 +120,20 @@ def test_samples_of_a_prompt_are_compared_with_real_clips_in_how_much_they_diffe
         assert least <= found.measures[name] <= most
 
 
+def test_clips_of_another_source_are_as_new_as_clips_of_the_training_are() -> None:
+    """A model of shapes that is asked for digits, and shows shapes."""
+    other = digits.Source(digits.Config(two_digits=0.0))
+    data = Split("digits", "train", other, TRAIN)
+    shown = real_clips(TRAIN, 64, seed=5)
+
+    def generate(prompts: Sequence[str]) -> list[Clip]:
+        return [Clip(shown[k].frames, prompt) for k, prompt in enumerate(prompts)]
+
+    found = evaluate_split(generate, data, judges.judge_of(other), count=30, seed=3)
+    nearest = next(v for name, v in found.measures.items() if "nearest" in name)
+    assert 0.8 < nearest < 1.25
+
+
 def test_the_table_is_for_people_and_for_machines(found: SplitEvaluation) -> None:
     assert all(len(line) <= 80 for line in found.format().splitlines())
     assert "real clips, shuffled captions" in found.format()

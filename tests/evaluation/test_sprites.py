@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -16,7 +17,7 @@ from kineograph.data.sources.sprites import Config, Source
 from kineograph.evaluation.corruptions import CORRUPTIONS, MILD
 from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.own_error import own_error
-from kineograph.evaluation.sprites import judge, see, verify, wrong_captions
+from kineograph.evaluation.sprites import breaks, judge, see, verify, wrong_captions
 
 Dataset = Callable[[str], Path]
 
@@ -123,6 +124,17 @@ def test_clips_broken_on_purpose_do_not(source: Source) -> None:
         assert found[name].accepted == 0, name
     for name in ("true", *MILD):
         assert found[name].accepted == len(real), name
+
+
+def test_colours_exchanged_make_no_grey_character_wrong(source: Source) -> None:
+    clip = clips(source, 1)[0]
+    assert breaks("recolored", clip)
+    grey = np.repeat(clip.frames.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+    assert not breaks("recolored", replace(clip, frames=grey))
+    assert breaks("reversed", replace(clip, frames=grey))
+    assert clip.facts is not None
+    acts = {"action": clip.facts.attributes["action"]}
+    assert not breaks("recolored", replace(clip, facts=replace(clip.facts, attributes=acts)))
 
 
 def test_every_caption_that_differs_in_one_fact_is_refused_for_that_fact(source: Source) -> None:

@@ -261,7 +261,9 @@ def evaluate_split(
     floor = score(wrong, [None] * len(wrong), judge)
     measures = velocity_errors(model, ceiling)
     measures |= _diversity(generate, data.source, ceiling, judge, seed)
-    measures |= _memory(made, real, data.training)
+    own = type(data.source) is type(data.training)
+    fresh = real if own else real_clips(data.training, min(count, _SAMPLES), seed)
+    measures |= _memory(made, fresh, data.training)
     if frechet is not None:
         theirs, ours = (np.stack([clip.frames for clip in clips]) for clips in (real, made))
         taken = distance_of(theirs, ours, frechet)

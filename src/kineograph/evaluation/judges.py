@@ -56,7 +56,7 @@ def judge_of(source: Source) -> SourceJudge:
     if isinstance(source, sprites_source.Source):
         return SourceJudge(
             lambda frames, prompts, fps: sprites.verify_each(frames, prompts, source),
-            lambda name, clip: sprites.breaks(name, _attributes(clip)),
+            sprites.breaks,
             lambda clip: [*chain(*sprites.wrong_captions(_attributes(clip), source).values())],
         )
     if source.clip(0, 0).facts is None:

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from kineograph.core.conventions import MAX_PROMPT_CHARACTERS
+from kineograph.data.clip import Clip
 from kineograph.data.grammar import CannotParse
 from kineograph.data.sources.sprites import Source
 from kineograph.data.sprite_sheets import ACTION, DIRECTION
@@ -35,6 +36,7 @@ MIN_LEAD = 9.0  # standard deviations of the noise by which one value must be ne
 MIN_MOTION = 0.005  # of the squared contrast; moments that differ by less look the same
 
 _MASK_CONTRAST = 40  # levels
+_COLORFUL = 48  # levels between the channels of a pixel: others, exchanged, are within MAX_TINT
 _TOUCHED = 50.0  # squared levels with which a pixel belongs to the character, blur and all
 _NEAR = 9  # pixels: the side of the square around a touched pixel that counts as near
 _STRAY = 12.0, 1.6  # levels, after a blur of that many pixels, which noise does not reach
@@ -244,12 +246,19 @@ def _check_tint(findings: Findings, seen: Seen, layer: str, item: int) -> bool:
 # ---- the judge's own error ----------------------------------------------------------------------
 
 
-def breaks(corruption: str, attributes: Mapping[str, str]) -> bool:
-    """Whether a corruption of ``evaluation.corruptions`` makes a caption false.
+def breaks(corruption: str, clip: Clip) -> bool:
+    """Whether a corruption of ``evaluation.corruptions`` makes the caption of a real clip false.
 
-    All do, but other colours leave the caption true that names nothing but an action.
+    All do, but other colours leave the caption true that names nothing but an action, and a
+    character in grey is as grey with them.
     """
-    return corruption != "recolored" or not attributes.keys() <= {ACTION, DIRECTION}
+    if corruption != "recolored":
+        return True
+    named = clip.facts.attributes.keys() if clip.facts else set()
+    frames = clip.frames.astype(np.int16)
+    character = (np.abs(frames - _background(clip.frames)) > _MASK_CONTRAST).any(-1)
+    colorful = np.ptp(frames, axis=-1) > _COLORFUL
+    return not named <= {ACTION, DIRECTION} and bool(colorful[character].mean() > 0.01)
 
 
 def wrong_captions(attributes: Mapping[str, str], source: Source) -> dict[str, list[str]]:
