@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kineograph.data.clip import Clip
+from kineograph.data.clip import Batch, Clip
 from kineograph.data.sources import digits
 from kineograph.data.sources.shapes import PAIRS, Config, Source
 from kineograph.evaluation import judges
@@ -18,6 +18,7 @@ from kineograph.evaluation.by_fact import (
     shuffled,
 )
 from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
+from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.own_error import BROKEN, RIGHT, own_error
 from kineograph.evaluation.split_report import SplitReport, render
 from kineograph.evaluation.verifier import verify
@@ -194,6 +195,41 @@ def test_the_page_draws_the_paths_of_digits_and_how_training_went() -> None:
     assert "How training went" in page
     assert "About 1: as new as real clips" in page
     assert "How training went" not in render(SplitReport(found, "c", "1"))
+
+
+class Own:
+    """A source of somebody's own clips, which differ."""
+
+    captions = ("my cat", "my dog")
+
+    def __len__(self) -> int:
+        return 4
+
+    def batch(self, indices: np.ndarray, seed: int) -> Batch:
+        frames = np.zeros((len(indices), 4, 16, 16, 3), np.uint8) + np.uint8(seed % 200)
+        return Batch(frames, [self.captions[k % 2] for k in indices], [None] * len(indices))
+
+    def clip(self, index: int, seed: int) -> Clip:
+        batch = self.batch(np.array([index]), seed)
+        return Clip(batch.frames[0], batch.captions[0])
+
+
+def test_where_nobody_knows_the_facts_the_page_declines_and_tells_the_rest() -> None:
+    source = Own()
+    real = real_clips(source, 2, seed=7)
+    found = evaluate_split(
+        lambda prompts: [Clip(real[0].frames, prompt) for prompt in prompts],
+        Split("folder", "all", source, source),
+        judges.judge_of(source),
+        count=4,
+        seed=7,
+        frechet=FrechetOptions(anyway=True),
+    )
+    page = render(SplitReport(found, "c", "1"))
+    assert "Nothing was judged. Its captions are a person&#x27;s own" in page
+    assert "Ceiling" not in page
+    assert "distance to the nearest" in page
+    assert "Fréchet video distance" in page
 
 
 def found_clips(found: SplitEvaluation) -> list[Clip]:

@@ -47,16 +47,32 @@ class SplitReport:
 def render(data: SplitReport) -> str:
     """The whole page."""
     found = data.evaluation
-    sections = (_headline(found), _clips(found.model), _facts(found), _pairs(found))
+    declined = _declined(found)
+    sections = (
+        Html() if declined else _headline(found),
+        _clips(found.model),
+        _facts(found),
+        _pairs(found),
+    )
     rest = (_captions(found.model), _measures(found), curves(data.metrics))
     last = (judge_table(data.judge), repeat(data.command, data.environment, data.settings))
     names = {"clips": f"{len(found.model.trials):,}", "split": found.split, "source": found.source}
     story = fill("split-story", **names)
+    if declined:
+        story = fill("declined-story", why=declined, **names)
     brand = " · ".join(filter(None, ("Kineograph report", data.date)))
     words = {"title": "Does the video do what the prompt says?", "brand": brand}
     style = Html(file_text("report.css"))
     body = join((*sections, *rest, *last))
     return fill("page", style=style, story=story, sections=body, version=data.version, **words)
+
+
+def _declined(found: SplitEvaluation) -> str:
+    """Why no clip could be judged, not even a real one; "" where one could."""
+    verdicts = [trial.verdict for trial in (*found.ceiling.trials, *found.model.trials)]
+    if any(verdict.verdict != "cannot judge" for verdict in verdicts):
+        return ""
+    return next((reason for verdict in verdicts for reason in verdict.reasons), "")
 
 
 def _headline(found: SplitEvaluation) -> Html:
