@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from kineograph.data.clip import Batch, Clip
@@ -65,8 +66,21 @@ def rightward(clips: Sequence[Clip]) -> np.ndarray:
 SMALL = {"num_frames": 4, "height": 32, "width": 32}
 
 
-def check_that_it_learned(pipeline: Pipeline, source: FewClips) -> None:
-    """Which way to move, and to draw one disc."""
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        (gan, gan.Config(width=64, depth=2, code_features=8, frames_a_step=64)),
+        (flow, flow.Config(width=128, depth=2, code_features=8, frames_a_step=64)),
+    ],
+    ids=["gan", "flow"],
+)
+def test_it_learns_which_way_to_move_and_to_draw_one_disc(
+    family: Any, config: Any, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = family.Model(config, VideoShape(**SMALL), TOKENIZER.vocabulary_size)
+    source = FewClips(**SMALL)
+    pipeline = train(model, source, tmp_path, steps=500, batch_size=16, learning_rate=2e-3)
     left, right = (pipeline(prompt, 32) for prompt in PROMPTS)
     assert (rightward(left) < -3).mean() > 0.8
     assert (rightward(right) > 3).mean() > 0.8
@@ -74,24 +88,6 @@ def check_that_it_learned(pipeline: Pipeline, source: FewClips) -> None:
     made = dark([*left, *right])
     nearest = np.square(made[:, None] - real[None]).mean((2, 3, 4)).min(1)
     assert np.median(nearest) < 0.3 * np.square(real).mean()  # an empty clip would reach 1
-
-
-def test_the_gan_learns_which_way_to_move_and_to_draw_one_disc(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = gan.Config(width=64, depth=2, code_features=8, frames_a_step=64)
-    model = gan.Model(config, VideoShape(**SMALL), TOKENIZER.vocabulary_size)
-    source = FewClips(**SMALL)
-    settings = {"steps": 500, "batch_size": 16, "learning_rate": 2e-3}
-    check_that_it_learned(train(model, source, tmp_path, **settings), source)
-
-
-def test_the_flow_learns_which_way_to_move_and_to_draw_one_disc(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = flow.Config(width=128, depth=2, code_features=8, frames_a_step=64)
-    model = flow.Model(config, VideoShape(**SMALL), TOKENIZER.vocabulary_size)
-    source = FewClips(**SMALL)
-    settings = {"steps": 500, "batch_size": 16, "learning_rate": 2e-3}
-    check_that_it_learned(train(model, source, tmp_path, **settings), source)
 
 
 def test_the_tutorials_gan_learns_the_look_of_a_frame_and_nothing_of_its_caption(
