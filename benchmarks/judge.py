@@ -1,6 +1,6 @@
 """How often is the judge wrong? True clips of every caption, and the same clips broken on purpose.
 
-    python benchmarks/judge.py                 # 600 clips a caption, about 25 minutes on a core
+    python benchmarks/judge.py                 # 600 clips a caption, over an hour on a core
     python benchmarks/judge.py --clips 50      # a quick look
 
 Prints the share accepted in per cent and writes ``benchmarks/results/judge.json``. Beside the

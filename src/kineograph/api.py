@@ -50,8 +50,6 @@ CHECK_CLIPS = 108
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
-OWN_ERROR_CLIPS = 12
-"""Clips a caption on which the demo measures the judge itself."""
 _REAL_CLIPS = 96
 MOST_WRONG_CAPTIONS = 8
 """Wrong captions that each of the clips is tried with, of a source that has very many."""
@@ -117,7 +115,9 @@ def generate_verified(
     `generate` makes of the seed.
     """
     if min(count, best_of) < 1:
-        raise RequestError(f"The best of {best_of}, {count} times.", "Ask for at least one.")
+        raise RequestError(
+            f"{count} clips were asked for, each the best of {best_of}.", "Ask for at least one."
+        )
     pipeline, prompt = load(model), check_prompt(prompt)
     decide: Judge = verify_any
     if "recipe" in pipeline.info:

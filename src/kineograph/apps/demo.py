@@ -26,6 +26,8 @@ from kineograph.training.environment import environment, version
 from kineograph.training.loop import Hooks
 from kineograph.training.metrics_log import read_metrics
 
+_CLIPS_A_CAPTION = 12  # on which the judge itself is measured
+
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -92,7 +94,7 @@ def demo(
     clock = time.monotonic()
     say("Measuring the judge's own error, writing the report ...")
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    clips = real_clips(source, api.OWN_ERROR_CLIPS * len(source.captions), api.EVALUATION_SEED)
+    clips = real_clips(source, _CLIPS_A_CAPTION * len(source.captions), api.EVALUATION_SEED)
     error = own_error(clips, judge_of(source))
     times["judging the judge"] = time.monotonic() - clock
     baseline = recorded_baseline()

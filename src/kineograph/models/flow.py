@@ -8,9 +8,9 @@ Two networks learn together, on two objectives:
   is, and predicts the clean codes. To generate, it is followed from nothing but noise to a clip.
 
 To flow over codes instead of pixels is what makes this fit a laptop: a clip is a few hundred
-numbers, a step of the denoiser costs milliseconds, and twenty of them less than drawing the clip.
-It also settles how strong the noise has to be. In pixels that depends on how large and how bright
-an object is against its ground; codes all have variance 1, and the noise has as much.
+numbers, so the denoiser is small, and the clip is drawn once, at the end. It also settles how
+strong the noise has to be. In pixels that depends on how large and how bright an object is against
+its ground; codes all have variance 1, and the noise has as much.
 
 Sources: rectified flow from Liu et al. 2022; prediction of the clean clip, and the weights that
 make that a prediction of the velocity, from JiT (Li and He 2025); the scaled input and the skip
@@ -34,7 +34,7 @@ from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
-_MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (JiT, §4)
+_MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
 @dataclass(frozen=True)
