@@ -21,7 +21,7 @@ from kineograph.models import checkpoint
 
 TOY: dict[str, dict[str, int]] = {
     "data": {"num_frames": 4, "height": 16, "width": 16},
-    "model": {"width": 16, "frames_a_step": 8},
+    "model": {"width": 16, "drawing_width": 8},
     "training": {"steps": 3, "batch_size": 4, "evaluate_every": 2, "checkpoint_every": 2},
 }
 

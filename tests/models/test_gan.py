@@ -8,14 +8,15 @@ import torch
 from kineograph.core.errors import RequestError
 from kineograph.models.base import TensorBatch, VideoShape
 from kineograph.models.gan import Config, Model
-from kineograph.models.layers import normalised
 
 SHAPE = VideoShape(4, 16, 16)
 
 
 def model(**settings: Any) -> Model:
     torch.manual_seed(0)
-    return Model(Config(**{"width": 16, "code_features": 4, **settings}), SHAPE, 30)
+    return Model(
+        Config(**{"width": 16, "appearance": 4, "drawing_width": 8, **settings}), SHAPE, 30
+    )
 
 
 def batch(tokens: torch.Tensor) -> TensorBatch:
@@ -24,7 +25,7 @@ def batch(tokens: torch.Tensor) -> TensorBatch:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("width", 0), ("depth", 0), ("duels_a_step", 0), ("penalty", -1.0), ("autoencoder_share", 0)],
+    [("width", 0), ("depth", 0), ("turns_a_step", 0), ("penalty", -1.0), ("autoencoder_share", 0)],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(RequestError, match=f"model.{setting}"):
@@ -33,7 +34,7 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -
 
 def test_the_discriminator_reads_the_caption_and_the_order_of_frames() -> None:
     judge = model().discriminator
-    codes = normalised(torch.randn(1, 4, 4)).repeat(2, 1, 1)
+    codes = torch.randn(1, 4, 7).repeat(2, 1, 1)
     scores = judge(codes, torch.tensor([[1, 2], [1, 3]]))
     assert scores[0] != scores[1]
     swapped = judge(codes[:1, [1, 0, 2, 3]], torch.tensor([[1, 2]]))

@@ -69,8 +69,8 @@ SMALL = {"num_frames": 4, "height": 32, "width": 32}
 @pytest.mark.parametrize(
     ("family", "config"),
     [
-        (gan, gan.Config(width=64, depth=2, code_features=8, frames_a_step=64)),
-        (flow, flow.Config(width=128, depth=2, code_features=8, frames_a_step=64)),
+        (gan, gan.Config(width=64, depth=2, appearance=5)),
+        (flow, flow.Config(width=128, depth=2, appearance=5)),
     ],
     ids=["gan", "flow"],
 )

@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 def trainer(folder: Path, hooks: Hooks | None = None, **settings: Any) -> Trainer:
     source = tutorial.Source(tutorial.Config(num_clips=50, num_frames=4, height=16, width=16))
     torch.manual_seed(7)
-    config = gan.Config(width=16, depth=1, code_features=4, frames_a_step=8)
+    config = gan.Config(width=16, depth=1, turns_a_step=1)
     model = gan.Model(config, VideoShape(4, 16, 16), TOKENIZER.vocabulary_size)
     folder.mkdir(parents=True, exist_ok=True)
     return Trainer(
@@ -58,7 +58,8 @@ def test_every_step_is_a_line_and_the_last_ones_are_kept(tmp_path: Path) -> None
     assert trainer(tmp_path, keep_checkpoints=2).run() == "finished"
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert {"autoencoder.total", "discriminator.total", "generator.total"} <= set(rows[0])
+    assert "autoencoder.total" in rows[0]
+    assert {"discriminator.total", "generator.total"} <= set(rows[-1])
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step-000004", "step-000006"]
 
@@ -126,10 +127,10 @@ def test_it_ends_with_its_time(tmp_path: Path) -> None:
 def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
     seen: list[torch.nn.Module] = []
     hooks = Hooks(check=lambda model, step: seen.append(model) or {})  # type: ignore[func-returns-value]
-    run = trainer(tmp_path, hooks, evaluate_every=3)
+    run = trainer(tmp_path, hooks, evaluate_every=3, ema=0.2)
     run.run()
     assert all(model is run.ema.model for model in seen)
-    ours, theirs = next(run.model.parameters()), next(run.ema.model.parameters())
+    ours, theirs = (list(each.parameters())[-1] for each in (run.model, run.ema.model))
     assert not torch.equal(ours, theirs)
 
 

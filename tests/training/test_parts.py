@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -23,23 +24,32 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert learning_rate(1.0, 0.0, 0.0) == 1.0
 
 
-def test_the_average_follows_and_forgets_the_start() -> None:
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(model.weight, 0.0)
-    ema = EMA(model, decay=0.9)
-    nn.init.constant_(model.weight, 1.0)
-    for step in range(100):
+@pytest.mark.parametrize("width", [0.05, 0.1, 0.2])
+def test_the_average_reaches_back_over_the_same_share_of_any_training(width: float) -> None:
+    """The weights of all steps so far have the standard deviation that the setting says."""
+    model = nn.Linear(400, 1, bias=False)
+    nn.init.constant_(model.weight, 7.0)
+    ema = EMA(model, width)
+    for step in range(400):
+        nn.init.zeros_(model.weight)
+        model.weight.data[0, step] = 1.0
         ema.update(model, step)
-    assert torch.allclose(ema.model.weight, torch.ones(1, 1), atol=1e-3)
+    share = ema.model.weight[0]
+    assert torch.isclose(share.sum(), torch.tensor(1.0))
+    when = torch.arange(400) / 400
+    mean = (share * when).sum()
+    spread = (share * (when - mean).square()).sum().sqrt()
+    assert abs(spread - width) < 0.1 * width
     assert not ema.model.weight.requires_grad
 
 
-def test_a_decay_of_zero_is_the_model_itself() -> None:
+def test_a_width_of_zero_is_the_model_itself() -> None:
     model = nn.Linear(2, 2)
-    ema = EMA(model, decay=0.0)
+    ema = EMA(model, width=0.0)
     nn.init.constant_(model.weight, 3.0)
-    ema.update(model, 0)
-    assert torch.equal(ema.model.weight, model.weight)
+    for step in range(2):
+        ema.update(model, step)
+        assert torch.equal(ema.model.weight, model.weight)
 
 
 def test_a_resume_drops_the_lines_of_the_lost_future_and_the_torn_one(tmp_path: Path) -> None:

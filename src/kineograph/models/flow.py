@@ -1,9 +1,9 @@
 """Rectified flow over the codes of frames: noise becomes a clip in a few steps.
 
-Two networks learn together, on two objectives:
+Two networks, on two objectives:
 
-- *autoencoder*: a frame becomes a short code and a frame again (`layers.FrameAutoencoder`, the
-  GAN's as well).
+- *autoencoder*: a frame becomes a short code and a frame again (`autoencoder.py`, the GAN's as
+  well). It comes first and then stays as it is.
 - *denoiser*: sees the codes of a whole clip through noise, the caption, and how much noise there
   is, and predicts the clean codes. To generate, it is followed from nothing but noise to a clip.
 
@@ -27,9 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.core.errors import RequestError
+from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.models.layers import FrameAutoencoder, normalised
 from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
@@ -38,23 +37,15 @@ _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(AutoencoderConfig):
     """The flow over frame codes."""
 
     width: int = 512
-    """Features inside the denoiser; the autoencoder takes a quarter."""
+    """Features inside the denoiser."""
     depth: int = 4
     """Blocks of the denoiser."""
-    code_features: int = 16
-    """Numbers that describe a frame."""
     text_features: int = 64
     """Numbers that describe a caption."""
-    frames_a_step: int = 320
-    """Frames that the autoencoder learns from in a step; all others are only read."""
-    autoencoder_share: float = 0.6
-    """Share of the training after which the autoencoder stays as it is."""
-    turns_a_step: int = 4
-    """Turns of the denoiser in a step, each with noise of its own."""
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
 
@@ -81,9 +72,8 @@ class Block(nn.Module):
 class Denoiser(nn.Module):
     """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D)."""
 
-    def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
+    def __init__(self, config: Config, numbers: int, vocabulary_size: int) -> None:
         super().__init__()
-        numbers = num_frames * config.code_features
         self.text = OrderedWords(vocabulary_size, config.text_features)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.condition = nn.Sequential(
@@ -120,19 +110,21 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        _check(config)
+        check(config, {}, shares=("unprompted",))
         self.config, self.shape = config, shape
-        self.noise_shape = (shape.num_frames, config.code_features)
-        self.autoencoder = FrameAutoencoder("flow", shape, config.width // 4, config.code_features)
-        self.denoiser = Denoiser(config, shape.num_frames, vocabulary_size)
+        self.autoencoder = FrameAutoencoder("flow", shape, config)
+        self.noise_shape = (shape.num_frames, self.autoencoder.layout.features)
+        self.denoiser = Denoiser(config, math.prod(self.noise_shape), vocabulary_size)
+        denoising = Phase(
+            "denoiser",
+            list(self.denoiser.parameters()),
+            self.denoiser_losses,
+            start=config.autoencoder_share,
+        )
         self.phases = [
-            self.autoencoder.phase(config.frames_a_step, stop=config.autoencoder_share),
-            *config.turns_a_step
-            * [Phase("denoiser", list(self.denoiser.parameters()), self.denoiser_losses)],
+            *self.autoencoder.phases(),
+            *config.turns_a_step * [denoising],
         ]
-
-    def prepare(self, batch: TensorBatch) -> None:
-        self.autoencoder.prepare(batch)
 
     def denoiser_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """E ‖x̂(x_t, t, c) − x₁‖² / (1 − t)², which is the error of the velocity.
@@ -164,7 +156,7 @@ class Model(VideoModel):
                 then = self._velocity(ahead, following, tokens, guidance_scale)
                 velocity = (velocity + then) / 2
             x = x + velocity / steps
-        return self.autoencoder.clips(normalised(x))
+        return self.autoencoder.clips(x)
 
     def _velocity(self, x: Tensor, t: float, tokens: Tensor, guidance_scale: float) -> Tensor:
         """(x̂₁ − x) / (1 − t); x̂₁ with the caption, or from without it ``guidance_scale`` as far."""
@@ -184,20 +176,3 @@ def time_features(t: Tensor) -> Tensor:
     ratio = torch.log(near / (1 - near))[:, None]
     waves = torch.linspace(math.log(0.05), math.log(5), _TIME_FEATURES // 2, device=t.device).exp()
     return torch.cat([torch.sin(ratio * waves), torch.cos(ratio * waves)], dim=1)
-
-
-def _check(config: Config) -> None:
-    shares = ("autoencoder_share", "unprompted")
-    for name, value in vars(config).items():
-        least = {"width": 4, "code_features": 2}.get(name, 1)
-        if name not in shares and value < least:
-            raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more.")
-    if not 0 < config.autoencoder_share <= 1:
-        raise RequestError(
-            f"model.autoencoder_share is {config.autoencoder_share}.",
-            "It is a share of the training, above 0 and up to 1.",
-        )
-    if not 0 <= config.unprompted < 1:
-        raise RequestError(
-            f"model.unprompted is {config.unprompted}.", "It is a share, 0 or more and below 1."
-        )

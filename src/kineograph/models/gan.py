@@ -1,10 +1,9 @@
 """The GAN that works: a duel over the codes of frames.
 
-Three networks learn together, on three objectives:
+Three networks, on three objectives:
 
-- *autoencoder*: a frame becomes a short code (where things are, how large, ...) and a frame
-  again. The decoder is told where each cell of the picture lies, so it draws at a place instead
-  of averaging over places.
+- *autoencoder*: a frame becomes a short code and a frame again (`autoencoder.py`). It comes first
+  and then stays as it is.
 - *discriminator*: reads the codes of a whole clip, in order, with their change from frame to
   frame, and its caption. Real clips with their caption must score higher than generated ones,
   and than the same real clips with another's caption.
@@ -22,15 +21,16 @@ Miyato and Koyama 2018, a generator in an autoencoder's space from Rombach et al
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.core.errors import RequestError
+from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.models.layers import FrameAutoencoder, ResidualMLP, normalised
+from kineograph.models.layers import ResidualMLP
 from kineograph.text.encoders import OrderedWords
 
 _PROBE = 0.1  # σ of the finite-difference penalty
@@ -38,62 +38,47 @@ _MISMATCH = 0.2  # μ, weight of real clips under another's caption
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(AutoencoderConfig):
     """The GAN over frame codes."""
 
     width: int = 256
-    """Features inside the generator and the discriminator; the other networks take half."""
+    """Features inside the generator and the discriminator."""
     depth: int = 3
     """Residual blocks of the generator, and of the discriminator."""
-    code_features: int = 16
-    """Numbers that describe a frame."""
     noise_features: int = 16
     """Random numbers that a clip grows from."""
     text_features: int = 64
     """Numbers that describe a caption."""
     penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
-    frames_a_step: int = 320
-    """Frames that the autoencoder learns from in a step; all others are only read."""
-    autoencoder_share: float = 0.6
-    """Share of the training after which the autoencoder stays as it is."""
-    duels_a_step: int = 4
-    """Turns of discriminator and generator in a step."""
 
 
 class Generator(nn.Module):
     """Noise (B, Z) and tokens (B, L) => codes of all frames (B, T, D), in one pass."""
 
-    def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
+    def __init__(
+        self, config: Config, codes: tuple[int, int], layout: Codes, vocabulary_size: int
+    ) -> None:
         super().__init__()
-        self.codes = (num_frames, config.code_features)
+        self.codes, self.layout = codes, layout
         self.text = OrderedWords(vocabulary_size, config.text_features)
         self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
-        self.out = nn.Linear(config.width, num_frames * config.code_features)
-        # The same for every frame: codes lie on a curved surface, and what stands still in a plain
-        # space before it stands still on that surface too.
-        self.frame = nn.Sequential(
-            nn.Linear(config.code_features, config.width),
-            nn.SiLU(),
-            nn.Linear(config.width, config.width),
-            nn.SiLU(),
-            nn.Linear(config.width, config.code_features),
-        )
+        self.out = nn.Linear(config.width, math.prod(codes))
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         x = self.inp(torch.cat([noise, self.text(tokens)], dim=1))
-        plan = self.out(F.silu(self.body(x))).view(-1, *self.codes)
-        return normalised(self.frame(plan))
+        return self.layout.settle(self.out(F.silu(self.body(x))).view(-1, *self.codes))
 
 
 class Discriminator(nn.Module):
     """Codes (B, T, D) and tokens (B, L) => scores (B,): is it real, does it fit its caption?"""
 
-    def __init__(self, config: Config, num_frames: int, vocabulary_size: int) -> None:
+    def __init__(self, config: Config, codes: tuple[int, int], vocabulary_size: int) -> None:
         super().__init__()
         self.text = OrderedWords(vocabulary_size, config.text_features)
-        self.inp = nn.Linear((3 * num_frames - 3) * config.code_features, config.width)
+        frames, numbers = codes
+        self.inp = nn.Linear((3 * frames - 3) * numbers, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
         self.realness = nn.Linear(config.width, 1)
         self.projection = nn.Linear(config.text_features, config.width)
@@ -113,16 +98,15 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        _check(config)
+        check(config, {"penalty": 0}, shares=())
         self.config, self.shape = config, shape
         self.noise_shape = (config.noise_features,)
-        self.autoencoder = FrameAutoencoder("gan", shape, config.width // 2, config.code_features)
-        self.generator = Generator(config, shape.num_frames, vocabulary_size)
-        self.discriminator = Discriminator(config, shape.num_frames, vocabulary_size)
-        self.phases = [
-            self.autoencoder.phase(config.frames_a_step, stop=config.autoencoder_share),
-            *config.duels_a_step * self._duel(),
-        ]
+        self.autoencoder = FrameAutoencoder("gan", shape, config)
+        layout = self.autoencoder.layout
+        codes = (shape.num_frames, layout.features)
+        self.generator = Generator(config, codes, layout, vocabulary_size)
+        self.discriminator = Discriminator(config, codes, vocabulary_size)
+        self.phases = [*self.autoencoder.phases(), *config.turns_a_step * self._duel()]
 
     def _duel(self) -> list[Phase]:
         """β₁ = 0, as the other side has moved since the last step (R3GAN)."""
@@ -131,12 +115,15 @@ class Model(VideoModel):
             "generator": (self.generator, self.generator_losses),
         }
         return [
-            Phase(name, list(network.parameters()), losses, betas=(0.0, 0.99))
+            Phase(
+                name,
+                list(network.parameters()),
+                losses,
+                betas=(0.0, 0.99),
+                start=self.config.autoencoder_share,
+            )
             for name, (network, losses) in sides.items()
         ]
-
-    def prepare(self, batch: TensorBatch) -> None:
-        self.autoencoder.prepare(batch)
 
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
@@ -185,15 +172,3 @@ class Model(VideoModel):
         noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
         codes: Tensor = self.generator(noise, batch.tokens)
         return codes
-
-
-def _check(config: Config) -> None:
-    for name, value in vars(config).items():
-        least = {"width": 4, "code_features": 2, "penalty": 0}.get(name, 1)
-        if value < least and name != "autoencoder_share":
-            raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more.")
-    if not 0 < config.autoencoder_share <= 1:
-        raise RequestError(
-            f"model.autoencoder_share is {config.autoencoder_share}.",
-            "It is a share of the training, above 0 and up to 1.",
-        )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,22 +14,29 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(Generic[M]):
-    """A second model that follows the first: w̄ ← β w̄ + (1 − β) w.
+    """A second model that follows the first: w̄ ← β w̄ + (1 − β) w, with β = (1 − 1/n)^(γ + 1).
 
-    β grows from 0 with the first steps, so the average never remembers the random start
-    (β = min(decay, (1 + n) / (10 + n))).
+    n counts the steps, so the average reaches back over the same share of the training at any
+    moment, and soon forgets its start (Karras et al. 2024, eq. 123 and 126). ``width`` is that
+    share, the standard deviation of what is averaged; 0 follows at once.
     """
 
-    def __init__(self, model: M, decay: float) -> None:
+    def __init__(self, model: M, width: float) -> None:
         self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = decay
+        self.power = _power(width) if width else math.inf
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Follow ``model`` after step ``step``, counted from 0."""
-        keep = min(self.decay, (1 + step) / (10 + step))
+        keep = (step / (1 + step)) ** self.power
         mine: list[Tensor] = [*self.model.parameters()]
         theirs: list[Tensor] = [*model.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - keep)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)
+
+
+def _power(width: float) -> float:
+    """γ + 1, where width² = (γ + 1) / ((γ + 2)² (γ + 3))."""
+    cubic = [1.0, 7.0, 16.0 - width**-2, 12.0 - width**-2]
+    return float(np.roots(cubic).real.max()) + 1

@@ -27,6 +27,8 @@ from kineograph.training.environment import matrix_rates
 from kineograph.training.metrics_log import MetricsLog
 from kineograph.training.settings import TrainingConfig
 
+_WIDEST_EMA = 0.25  # beyond it no power averages (Karras et al. 2024, §3.1)
+
 Ended = Literal["finished", "stop_at", "interrupted"]
 
 
@@ -262,5 +264,9 @@ def _check(config: TrainingConfig) -> None:
     for name, value in positive.items():
         if value <= 0:
             raise RequestError(f"training.{name} is {value}.", "It must be above 0.")
+    if not 0 <= config.ema <= _WIDEST_EMA:
+        raise RequestError(
+            f"training.ema is {config.ema}.", f"It is a share of the training, 0 to {_WIDEST_EMA}."
+        )
     if config.stop_at is not None and not 0 < config.stop_at <= 1:
         raise RequestError(f"training.stop_at is {config.stop_at}.", "It is a share, like 0.95.")

@@ -26,8 +26,9 @@ class TrainingConfig:
     """Share of the training, at its end, in which the learning rate falls to nothing."""
     gradient_clip: float = 10.0
     """Largest norm of a phase's gradient; 0 does not clip."""
-    ema: float = 0.995
-    """Decay of the averaged weights, which are what generates; 0 generates with the last ones."""
+    ema: float = 0.05
+    """Share of the training so far over which the weights that generate are averaged; 0 takes the
+    last ones."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of matrix products and convolutions (autocast); auto is the faster one on this device."""
     device: str = "auto"

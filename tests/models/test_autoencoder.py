@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from kineograph.core.errors import RequestError
+from kineograph.data.sources import shapes
+from kineograph.models.autoencoder import (
+    AutoencoderConfig,
+    Codes,
+    FrameAutoencoder,
+    FrameDecoder,
+    FrameEncoder,
+    check,
+)
+from kineograph.models.base import TensorBatch, VideoShape, to_model
+
+SHAPE = VideoShape(4, 64, 64)
+
+
+def fresh(shape: VideoShape = SHAPE, **settings: Any) -> FrameAutoencoder:
+    torch.manual_seed(0)
+    return FrameAutoencoder("flow", shape, AutoencoderConfig(drawing_width=8, **settings))
+
+
+def test_a_code_is_joined_and_split_without_loss() -> None:
+    layout = Codes(objects=2, appearance=4)
+    place, size = torch.rand(3, 2, 2) * 2 - 1, torch.rand(3, 2) + 0.1
+    codes = layout.join(place, size, torch.randn(3, 4) * 9 + 3)
+    assert codes.shape == (3, layout.features) == (3, 10)
+    there = layout.split(codes)
+    assert torch.allclose(there[0], place)
+    assert torch.allclose(there[1], size)
+    assert torch.allclose(there[2].square().sum(-1), torch.full((3,), 4.0), atol=1e-2)
+    assert torch.allclose(layout.settle(codes), codes, atol=1e-3)
+
+
+def test_place_and_size_are_known_before_anything_is_learned() -> None:
+    """Of any shape in any colour on any ground, to half a pixel and a tenth of the size."""
+    source = shapes.Source(shapes.Config(two_objects=0.0))
+    batch = source.batch(np.arange(200), 5)
+    with torch.no_grad():
+        codes = fresh().encoder(to_model(batch.frames).flatten(0, 1))
+    place, size, _ = Codes(1, 13).split(codes.view(200, 10, -1))
+    true = np.stack([facts.objects[0].position for facts in batch.facts if facts])
+    error = np.abs(32 + 32 * place[:, :, 0].numpy() - true)
+    assert error.max() < 0.75
+    assert error.mean() < 0.25
+    discs = [i for i, f in enumerate(batch.facts) if f and f.objects[0].shape == "circle"]
+    diameters = np.stack([f.objects[0].size for f in batch.facts if f])[discs]
+    ratio = size[discs, :, 0].numpy() * 32 / (diameters / 2 / np.sqrt(2))
+    assert ratio.min() > 0.9
+    assert ratio.max() < 1.1
+
+
+@pytest.mark.parametrize("shape", [VideoShape(3, 64, 64), VideoShape(3, 32, 64)])
+def test_a_drawing_moves_with_its_place_and_grows_with_its_size(shape: VideoShape) -> None:
+    """What is drawn at one place is drawn at another, shifted; twice the size is twice as wide."""
+    torch.manual_seed(0)
+    layout = Codes(1, 4)
+    decoder = FrameDecoder(shape, layout, width=8, detail=16)
+    looks = torch.randn(1, 4)
+    pixel = 2 / min(shape.height, shape.width)
+
+    def drawn(x: float, y: float, size: float) -> torch.Tensor:
+        code = layout.join(torch.tensor([[[x, y]]]), torch.tensor([[size]]), looks)
+        with torch.no_grad():
+            return decoder(code)[0]
+
+    here, there = drawn(0.0, 0.0, 0.1), drawn(8 * pixel, 4 * pixel, 0.1)
+    assert torch.allclose(here.roll((4, 8), (1, 2)), there, atol=1e-4)
+    ground = here[:, 0, 0, None, None]
+    large = drawn(0.0, 0.0, 0.2)
+    wide = [(abs(picture - ground).amax(0).amax(0) > 1e-3).sum() for picture in (here, large)]
+    assert 1.8 < wide[1] / wide[0] < 2.2
+
+
+def test_the_window_is_laid_where_the_object_is() -> None:
+    """A disc at two places, of two sizes and in two colours looks the same through its window."""
+    layout = Codes(1, 4)
+    encoder = FrameEncoder(SHAPE, layout, width=8, detail=16)
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+
+    def disc(cx: float, cy: float, radius: float, color: tuple[float, ...]) -> torch.Tensor:
+        cover = (radius + 0.5 - torch.hypot(x - cx, y - cy)).clamp(0, 1)
+        return cover * torch.tensor(color)[:, None, None] - 0.5
+
+    frames = torch.stack([disc(20, 24, 6, (1, 0, 0)), disc(40, 33, 12, (0.2, 0, 0))])
+    differs = frames - frames.mean((2, 3), keepdim=True)
+    place = torch.tensor([[[20.5, 24.5]], [[40.5, 33.5]]]) / 32 - 1
+    size = torch.tensor([[6.0], [12.0]]) / 32 / 2**0.5
+    seen = encoder._look_at(differs, place, size)
+    assert torch.nn.functional.cosine_similarity(seen[:1], seen[1:]) > 0.97
+
+
+def test_two_objects_get_a_place_each() -> None:
+    encoder = fresh(objects=2).encoder
+    frame = torch.full((1, 3, 64, 64), -1.0)
+    frame[:, :, 10:16, 10:16] = 1.0
+    frame[:, :, 45:51, 50:56] = 1.0
+    torch.nn.init.zeros_(encoder.patches.weight)
+    torch.nn.init.zeros_(encoder.place.weight)
+    encoder.place.weight.data[0, 0] = 9.0  # x tells the owner
+    torch.nn.init.zeros_(encoder.owner.weight)
+    encoder.owner.weight.data[1, 0] = 9.0
+    encoder.place.bias.data[0] = 0.0
+    encoder.owner.bias.data[0] = 9.0
+    with torch.no_grad():
+        place, _, _ = Codes(2, 13).split(encoder(frame))
+    found = 32 + 32 * place[0]
+    assert torch.allclose(found, torch.tensor([[13.0, 13.0], [53.0, 48.0]]), atol=1.0)
+
+
+def test_an_empty_frame_is_no_accident() -> None:
+    model = fresh()
+    with torch.no_grad():
+        codes = model.encoder(torch.ones(2, 3, 64, 64))
+    assert codes.isfinite().all()
+    empty = TensorBatch(torch.ones(1, 2, 3, 64, 64), torch.ones(1, 1, dtype=torch.int64), 0.0)
+    model.losses(empty)["total"].backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("shape", [VideoShape(10, 60, 64), VideoShape(2, 64, 64)])
+def test_a_shape_that_cannot_be_coded_is_refused(shape: VideoShape) -> None:
+    with pytest.raises(RequestError, match="multiples of 8"):
+        fresh(shape)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("objects", 0),
+        ("appearance", 1),
+        ("detail", 2),
+        ("drawing_width", 1),
+        ("turns_a_step", 0),
+        ("autoencoder_share", 0.0),
+        ("autoencoder_share", 1.0),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
+    with pytest.raises(RequestError, match=f"model.{setting}"):
+        check(AutoencoderConfig(**{setting: value}), {}, ())  # type: ignore[arg-type]
