@@ -57,14 +57,15 @@ def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatc
     exact(fresh, mean)
     monkeypatch.setattr(fresh.autoencoder, "clips", lambda codes: codes)
     noise = noise_for(0, range(2), fresh.noise_shape)
-    errors = [
-        float((fresh.generate(TOKENS, noise, steps=n) - noise - mean).abs().max())
-        for n in (5, 10, 40)
-    ]
+
+    def ends(steps: int, scale: float = 1.0) -> torch.Tensor:
+        clips = fresh.generate(TOKENS, noise, steps=steps, guidance_scale=scale)
+        return clips * fresh.spread
+
+    errors = [float((ends(n) - noise - mean).abs().max()) for n in (5, 10, 40)]
     assert errors[2] < 0.01
     assert errors[0] > errors[1] > errors[2]
-    far = fresh.generate(TOKENS, noise, steps=40, guidance_scale=3.0)
-    assert torch.allclose(far, noise + 3 * mean, atol=0.05), "guidance goes on as far"
+    assert torch.allclose(ends(40, 3.0), noise + 3 * mean, atol=0.05), "guidance goes on as far"
 
 
 def test_without_its_caption_all_captions_are_one() -> None:
@@ -83,7 +84,7 @@ def test_the_loss_is_the_error_of_the_velocity() -> None:
     """Of a denoiser that answers 0 the error is the clip itself, at every time."""
     fresh = model(unprompted=0.0)
     batch = TensorBatch(torch.rand(6, 4, 3, 16, 16) * 2 - 1, TOKENS.repeat(3, 1), 0.0)
-    codes = fresh.autoencoder.codes(batch)
+    codes = fresh.spread * fresh.autoencoder.codes(batch)
     del fresh.denoiser
     fresh.denoiser = lambda x, t, tokens, prompted: torch.zeros_like(x)  # type: ignore[assignment]
     losses = fresh.denoiser_losses(batch)

@@ -83,6 +83,7 @@ class Codes:
     def __init__(self, objects: int, appearance: int) -> None:
         self.objects, self.appearance = objects, appearance
         self.features = 3 * objects + appearance
+        self.places = 2 * objects  # the first so many numbers
 
     def join(self, place: Tensor, size: Tensor, appearance: Tensor) -> Tensor:
         """Place (..., K, 2), size (..., K), appearance (..., A), not yet normalised => codes."""

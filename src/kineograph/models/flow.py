@@ -10,7 +10,8 @@ Two networks, on two objectives:
 To flow over codes instead of pixels is what makes this fit a laptop: a clip is a few hundred
 numbers, so the denoiser is small, and the clip is drawn once, at the end. It also settles how
 strong the noise has to be. In pixels that depends on how large and how bright an object is against
-its ground; codes all have variance 1, and the noise has as much.
+its ground; codes all have variance 1, and the noise has as much. Only places are spread wider,
+since half a pixel is a fortieth of how far they vary, and has to be seen.
 
 Sources: rectified flow from Liu et al. 2022; prediction of the clean clip, and the weights that
 make that a prediction of the velocity, from JiT (Li and He 2025); the scaled input and the skip
@@ -33,6 +34,7 @@ from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
+_PLACE_SPREAD = 4.0  # of the places in what flows; noise has 1, so where things are comes first
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -70,10 +72,17 @@ class Block(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D)."""
+    """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D).
 
-    def __init__(self, config: Config, numbers: int, vocabulary_size: int) -> None:
+    ``spread`` (T, D) is the standard deviation of each number of a clean code.
+    """
+
+    spread: Tensor
+
+    def __init__(self, config: Config, spread: Tensor, vocabulary_size: int) -> None:
         super().__init__()
+        self.register_buffer("spread", spread.flatten(), persistent=False)
+        numbers = spread.numel()
         self.text = OrderedWords(vocabulary_size, config.text_features)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.condition = nn.Sequential(
@@ -91,30 +100,37 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor) -> Tensor:
         """``prompted`` (B,) says whose caption counts.
 
-        With x_t = t·x₁ + (1 − t)·ε, both of variance 1, the best linear guess at x₁ is
-        x_t·t / (t² + (1 − t)²); the network adds what is not linear (EDM, §5).
+        With x_t = t·x₁ + (1 − t)·ε, of which x₁ has the variance σ² and ε has 1, the best linear
+        guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
         """
         text = torch.where(prompted[:, None], self.text(tokens), self.no_text)
         condition = self.condition(torch.cat([time_features(t), text], dim=1))
-        variance = (t.square() + (1 - t).square())[:, None]
-        x = self.inp(noisy.flatten(1) * variance.rsqrt())
+        t, seen = t[:, None], noisy.flatten(1)
+        variance = (t * self.spread).square() + (1 - t).square()
+        x = self.inp(seen * variance.rsqrt())
         for block in self.blocks:
             x = block(x, condition)
-        guess = noisy.flatten(1) * t[:, None] / variance
-        clean: Tensor = (guess + self.out(x)).float().view_as(noisy)
+        guess = seen * t * self.spread.square() / variance
+        clean: Tensor = (guess + self.spread * self.out(x)).float().view_as(noisy)
         return clean
 
 
 class Model(VideoModel):
     """Autoencoder and denoiser, with their objectives."""
 
+    spread: Tensor
+
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
         check(config, {}, shares=("unprompted",))
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("flow", shape, config)
-        self.noise_shape = (shape.num_frames, self.autoencoder.layout.features)
-        self.denoiser = Denoiser(config, math.prod(self.noise_shape), vocabulary_size)
+        layout = self.autoencoder.layout
+        self.noise_shape = (shape.num_frames, layout.features)
+        spread = torch.ones(layout.features)
+        spread[: layout.places] = _PLACE_SPREAD
+        self.denoiser = Denoiser(config, spread.expand(self.noise_shape), vocabulary_size)
+        self.register_buffer("spread", spread, persistent=False)
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),
@@ -132,7 +148,7 @@ class Model(VideoModel):
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
         Times are logit-normal: most of them where noise and clip are about equally strong.
         """
-        x1 = self.autoencoder.codes(batch)
+        x1 = self.spread * self.autoencoder.codes(batch)
         t = torch.sigmoid(torch.randn(len(x1), device=x1.device))
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
@@ -156,7 +172,7 @@ class Model(VideoModel):
                 then = self._velocity(ahead, following, tokens, guidance_scale)
                 velocity = (velocity + then) / 2
             x = x + velocity / steps
-        return self.autoencoder.clips(x)
+        return self.autoencoder.clips(x / self.spread)
 
     def _velocity(self, x: Tensor, t: float, tokens: Tensor, guidance_scale: float) -> Tensor:
         """(x̂₁ − x) / (1 − t); x̂₁ with the caption, or from without it ``guidance_scale`` as far."""
