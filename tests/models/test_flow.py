@@ -59,8 +59,7 @@ def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatc
     noise = noise_for(0, range(2), fresh.noise_shape)
 
     def ends(steps: int, scale: float = 1.0) -> torch.Tensor:
-        clips = fresh.generate(TOKENS, noise, steps=steps, guidance_scale=scale)
-        return clips * fresh.spread
+        return fresh.generate(TOKENS, noise, steps=steps, guidance_scale=scale)
 
     errors = [float((ends(n) - noise - mean).abs().max()) for n in (5, 10, 40)]
     assert errors[2] < 0.01
@@ -84,7 +83,7 @@ def test_the_loss_is_the_error_of_the_velocity() -> None:
     """Of a denoiser that answers 0 the error is the clip itself, at every time."""
     fresh = model(unprompted=0.0)
     batch = TensorBatch(torch.rand(6, 4, 3, 16, 16) * 2 - 1, TOKENS.repeat(3, 1), 0.0)
-    codes = fresh.spread * fresh.autoencoder.codes(batch)
+    codes = fresh.autoencoder.codes(batch)
     del fresh.denoiser
     fresh.denoiser = lambda x, t, tokens, prompted: torch.zeros_like(x)  # type: ignore[assignment]
     losses = fresh.denoiser_losses(batch)

@@ -29,6 +29,8 @@ PATCH = 8  # a cell of so many pixels belongs to one object or another as a whol
 _OCTAVES = 2
 _REACH = 2.5  # half a window's side, in sizes of the object
 _SIZES = (0.06, 0.4)  # smallest and largest, in half sides of the picture; the window is all then
+_PLACES = 4.0  # standard deviation of places in a code
+_SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
 _MASKS = 3  # layers of a drawing, each in a colour of its own
 _APPEARANCE_NOISE = 0.05  # what the decoder learns to overlook
 _FRAMES_A_TURN = 64
@@ -76,25 +78,31 @@ class Codes:
     """How the numbers of a code (..., D) are laid out: K places (x, y), K sizes, A of appearance.
 
     Places are in half sides of the picture from its centre, sizes too (the root of the mean squared
-    distance from the centre, weighted by how much a pixel differs). In a code all of them, sizes as
-    logarithms, are scaled to vary by about 1; appearance has mean 0 and variance 1.
+    distance from the centre, weighted by how much a pixel differs). In a code sizes, as logarithms,
+    and appearance vary by about 1. Places vary by 4, since half a pixel is a hundredth of how far
+    they vary and has to be seen beside what is no matter in the others.
     """
 
     def __init__(self, objects: int, appearance: int) -> None:
         self.objects, self.appearance = objects, appearance
         self.features = 3 * objects + appearance
-        self.places = 2 * objects  # the first so many numbers
+
+    @property
+    def spread(self) -> Tensor:
+        """The standard deviation of each number of a code (D,), about."""
+        places = 2 * self.objects
+        return torch.cat([torch.full((places,), _PLACES), torch.ones(self.features - places)])
 
     def join(self, place: Tensor, size: Tensor, appearance: Tensor) -> Tensor:
         """Place (..., K, 2), size (..., K), appearance (..., A), not yet normalised => codes."""
-        measured = [1.7 * place.flatten(-2), 2 * (size / 0.2).log()]
+        measured = [_SCALE * place.flatten(-2), 2 * (size / 0.2).log()]
         return torch.cat([*measured, _normalised(appearance)], -1)
 
     def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The inverse: => place (..., K, 2), size (..., K), appearance (..., A)."""
         k = self.objects
         place, size, appearance = torch.split(codes, [2 * k, k, self.appearance], -1)
-        return (place / 1.7).reshape(*place.shape[:-1], k, 2), (size / 2).exp() * 0.2, appearance
+        return (place / _SCALE).reshape(*place.shape[:-1], k, 2), (size / 2).exp() * 0.2, appearance
 
     def settle(self, codes: Tensor) -> Tensor:
         """The nearest that could be a code: appearance normalised."""

@@ -10,8 +10,7 @@ Two networks, on two objectives:
 To flow over codes instead of pixels is what makes this fit a laptop: a clip is a few hundred
 numbers, so the denoiser is small, and the clip is drawn once, at the end. It also settles how
 strong the noise has to be. In pixels that depends on how large and how bright an object is against
-its ground; codes all have variance 1, and the noise has as much. Only places are spread wider,
-since half a pixel is a fortieth of how far they vary, and has to be seen.
+its ground; codes vary by 1, as the noise does, and places, which have to be exact, by 4.
 
 Sources: rectified flow from Liu et al. 2022; prediction of the clean clip, and the weights that
 make that a prediction of the velocity, from JiT (Li and He 2025); the scaled input and the skip
@@ -34,7 +33,6 @@ from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
-_PLACE_SPREAD = 4.0  # of the places in what flows; noise has 1, so where things are comes first
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -118,8 +116,6 @@ class Denoiser(nn.Module):
 class Model(VideoModel):
     """Autoencoder and denoiser, with their objectives."""
 
-    spread: Tensor
-
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
         check(config, {}, shares=("unprompted",))
@@ -127,10 +123,8 @@ class Model(VideoModel):
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout
         self.noise_shape = (shape.num_frames, layout.features)
-        spread = torch.ones(layout.features)
-        spread[: layout.places] = _PLACE_SPREAD
-        self.denoiser = Denoiser(config, spread.expand(self.noise_shape), vocabulary_size)
-        self.register_buffer("spread", spread, persistent=False)
+        spread = layout.spread.expand(self.noise_shape)
+        self.denoiser = Denoiser(config, spread, vocabulary_size)
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),
@@ -148,7 +142,7 @@ class Model(VideoModel):
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
         Times are logit-normal: most of them where noise and clip are about equally strong.
         """
-        x1 = self.spread * self.autoencoder.codes(batch)
+        x1 = self.autoencoder.codes(batch)
         t = torch.sigmoid(torch.randn(len(x1), device=x1.device))
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
@@ -172,7 +166,7 @@ class Model(VideoModel):
                 then = self._velocity(ahead, following, tokens, guidance_scale)
                 velocity = (velocity + then) / 2
             x = x + velocity / steps
-        return self.autoencoder.clips(x / self.spread)
+        return self.autoencoder.clips(x)
 
     def _velocity(self, x: Tensor, t: float, tokens: Tensor, guidance_scale: float) -> Tensor:
         """(x̂₁ − x) / (1 − t); x̂₁ with the caption, or from without it ``guidance_scale`` as far."""
