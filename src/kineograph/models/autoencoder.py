@@ -49,7 +49,7 @@ class AutoencoderConfig:
     """Rows and columns of the drawing of an object."""
     drawing_width: int = 64
     """Features inside the autoencoder; in its deeper layers twice as many."""
-    autoencoder_share: float = 0.2
+    autoencoder_share: float = 0.15
     """Share of the training in which the autoencoder learns; then it stays as it is."""
     turns_a_step: int = 8
     """Turns in a step, with frames of their own for the autoencoder, after it with noise of their
