@@ -33,6 +33,7 @@ from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
+_CONDITION = 128  # numbers that time and caption become for every block
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -58,7 +59,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(features, elementwise_affine=False)
         self.first = nn.Linear(features, features)
         self.second = nn.Linear(features, features)
-        self.modulation = nn.Linear(features, 3 * features)
+        self.modulation = nn.Linear(_CONDITION, 3 * features)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
@@ -84,9 +85,9 @@ class Denoiser(nn.Module):
         self.text = OrderedWords(vocabulary_size, config.text_features)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.condition = nn.Sequential(
-            nn.Linear(_TIME_FEATURES + config.text_features, config.width),
+            nn.Linear(_TIME_FEATURES + config.text_features, _CONDITION),
             nn.SiLU(),
-            nn.Linear(config.width, config.width),
+            nn.Linear(_CONDITION, _CONDITION),
             nn.SiLU(),
         )
         self.inp = nn.Linear(numbers, config.width)
