@@ -79,7 +79,7 @@ def main() -> None:
             unseen = {p: f"{models[family]['prompts'][p]:.1%}" for p in UNSEEN_PROMPTS}
             print(f"{family}: {models[family]['training_prompts']:.1%} verified, unseen {unseen}")
     baseline = models["tutorial_gan"]
-    ratios = {name: ratio(found, baseline) for name, found in models.items() if found != baseline}
+    ratios = {name: ratio(models[name], baseline) for name in models if name != "tutorial_gan"}
     for name, (times, at_least) in ratios.items():
         bound = "at least " * at_least
         print(f"ratio: {name} {bound}{times:.0f} times as often as the tutorial's model")

@@ -56,7 +56,7 @@ def test_an_error_is_coloured_on_a_terminal_only(
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys, "stderr", Terminal())
     terminal.show_error("Cause.", "")
-    assert sys.stderr.getvalue() == "\033[1;31merror:\033[0m Cause.\n"  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue() == "\033[1;31merror:\033[0m Cause.\n"  # type: ignore[attr-defined]  # a StringIO
 
 
 @pytest.mark.parametrize("columns", [40, 60, 100, 300])
@@ -93,7 +93,7 @@ def test_a_training_is_alive_on_a_terminal(columns: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", Terminal())
     with TrainingProgress() as progress:
         progress(STATUS)
-    said = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    said = sys.stderr.getvalue()  # type: ignore[attr-defined]  # a StringIO
     assert "━" in said
     assert "step 120/4,000  286 clips/s" in said
     assert "circle moving left 0%" in said

@@ -144,4 +144,4 @@ def test_a_shape_that_cannot_be_coded_is_refused(shape: VideoShape) -> None:
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(RequestError, match=f"model.{setting}"):
-        check(AutoencoderConfig(**{setting: value}), {}, ())  # type: ignore[arg-type]
+        check(AutoencoderConfig(**{setting: value}), {}, ())  # type: ignore[arg-type]  # floats

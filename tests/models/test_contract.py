@@ -67,7 +67,6 @@ def test_noise_and_nothing_else_makes_two_clips_of_a_prompt_differ(family: str) 
 def test_a_phase_gives_a_finite_total_that_moves_its_own_parameters(family: str) -> None:
     model = fresh(family)
     batch = some_batch()
-    model.prepare(batch)
     for phase in model.phases:
         model.zero_grad(set_to_none=True)
         losses = phase.losses(batch)

@@ -126,7 +126,12 @@ def test_it_ends_with_its_time(tmp_path: Path) -> None:
 
 def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
     seen: list[torch.nn.Module] = []
-    hooks = Hooks(check=lambda model, step: seen.append(model) or {})  # type: ignore[func-returns-value]
+
+    def check(model: torch.nn.Module, step: int) -> dict[str, float]:
+        seen.append(model)
+        return {}
+
+    hooks = Hooks(check=check)
     run = trainer(tmp_path, hooks, evaluate_every=3, ema=0.2)
     run.run()
     assert all(model is run.ema.model for model in seen)
@@ -136,7 +141,14 @@ def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("steps", 0), ("batch_size", -1), ("learning_rate", 0.0), ("minutes", 0.0), ("stop_at", 95)],
+    [
+        ("steps", 0),
+        ("batch_size", -1),
+        ("learning_rate", 0.0),
+        ("minutes", 0.0),
+        ("stop_at", 95),
+        ("ema", 0.995),
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
     tmp_path: Path, setting: str, value: float

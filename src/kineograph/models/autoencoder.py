@@ -25,7 +25,7 @@ from kineograph.core.errors import RequestError
 from kineograph.models.base import Phase, TensorBatch, VideoShape
 from kineograph.models.layers import coordinate_features, pyramid_loss
 
-PATCH = 8  # a cell of so many pixels belongs to one object or another as a whole
+_PATCH = 8  # a cell of so many pixels belongs to one object or another as a whole
 _OCTAVES = 2
 _REACH = 2.5  # half a window's side, in sizes of the object
 _SIZES = (0.06, 0.4)  # smallest and largest, in half sides of the picture; the window is all then
@@ -56,22 +56,21 @@ class AutoencoderConfig:
     own."""
 
 
+_SMALLEST = {"autoencoder_share": 0.01, "width": 4, "drawing_width": 4, "appearance": 2, "detail": 4}
+
+
 def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[str, ...]) -> None:
-    """Settings of a family over codes: counts are 1 or more (or ``smallest``), shares are shares.
+    """Settings of a family over codes: counts are 1 or more (or ``smallest``), shares below 1.
 
     Raises RequestError, which names the setting, for one that is out of range.
     """
-    smallest = {"width": 4, "drawing_width": 4, "appearance": 2, "detail": 4} | smallest
+    shares = ("autoencoder_share", *shares)
+    smallest = _SMALLEST | smallest
     for name, value in vars(config).items():
-        least = smallest.get(name, 1)
-        if name in ("autoencoder_share", *shares):
-            if not 0 <= value < 1 or (value == 0 and name == "autoencoder_share"):
-                above = "above 0" if name == "autoencoder_share" else "0 or more"
-                raise RequestError(
-                    f"model.{name} is {value}.", f"It is a share, {above} and below 1."
-                )
-        elif value < least:
-            raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more.")
+        least = smallest.get(name, 0 if name in shares else 1)
+        if value < least or (name in shares and value >= 1):
+            below = " and below 1" if name in shares else ""
+            raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more{below}.")
 
 
 class Codes:
@@ -118,7 +117,7 @@ def _normalised(appearance: Tensor) -> Tensor:
 class FrameEncoder(nn.Module):
     """Frames (N, 3, H, W) => codes (N, D)."""
 
-    pixels: Tensor
+    moments: Tensor
     window: Tensor
     where: Tensor
 
@@ -126,14 +125,15 @@ class FrameEncoder(nn.Module):
         super().__init__()
         self.codes, self.detail = codes, detail
         self.extent = _extent(shape.height, shape.width)
-        pixels = _grid(shape.height, shape.width)
+        pixels = _grid(shape.height, shape.width).flatten(0, 1)
         moments = torch.cat([pixels, pixels.square().sum(-1, keepdim=True)], -1)
-        self.register_buffer("pixels", _cells(moments.permute(2, 0, 1)[None])[0], persistent=False)
+        self.register_buffer("moments", moments, persistent=False)
         self.register_buffer("window", _grid(detail, detail), persistent=False)
-        where = coordinate_features(shape.height // PATCH, shape.width // PATCH, _OCTAVES)
-        self.register_buffer("where", where, persistent=False)
         if codes.objects > 1:
-            self.patches = nn.Linear(3 * PATCH * PATCH, width // 2)
+            self.cells = (shape.height // _PATCH, shape.width // _PATCH)
+            where = coordinate_features(*self.cells, _OCTAVES)
+            self.register_buffer("where", where, persistent=False)
+            self.patches = nn.Linear(3 * _PATCH * _PATCH, width // 2)
             self.place = nn.Linear(where.shape[1], width // 2)
             self.owner = nn.Linear(width // 2, codes.objects)
         seen = 4 * detail * detail
@@ -152,15 +152,13 @@ class FrameEncoder(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):  # in bf16 a pixel would be lost
             ground = frames.mean((2, 3))
             differs = frames - ground[:, :, None, None]
-            parts = _cells(differs)  # (N, cells, 3, pixels)
-            strength = parts.square().sum(2)
-            contrast = strength.mean((1, 2)).div(3).add(1e-5).sqrt()[:, None]
-            energy = strength.square() + 1e-8
-            share = self._share(parts, contrast, energy.sum(2))
-            place, size = self._measure(share, energy)
+            strength = differs.square().sum(1).flatten(1)
+            contrast = strength.mean(1, keepdim=True).div(3).add(1e-5).sqrt()
+            counts = (strength.square() + 1e-8)[:, None] * self._owners(differs, contrast)
+            counts = counts / counts.sum(2, keepdim=True)  # (N, K, pixels)
+            place, size = self._measure(counts)
             seen = self._look_at(differs, place, size)
-            within = energy / energy.sum(2, keepdim=True)
-            color = torch.einsum("nck,ncp,ncdp->nkd", share, within, parts)
+            color = counts @ differs.flatten(2).transpose(1, 2)
         # The glance goes past the deeper look, and both are scaled: else how objects differ in
         # shape is drowned by how they differ in colour, for thousands of steps.
         looks = self.look(seen) + self.glance(seen)
@@ -169,21 +167,20 @@ class FrameEncoder(nn.Module):
         hidden = self.hidden(torch.cat([looks, *measured], 1))
         return self.codes.join(place, size, self.out(F.silu(hidden)))
 
-    def _share(self, parts: Tensor, contrast: Tensor, energy: Tensor) -> Tensor:
-        """How much each cell counts for each object (N, cells, K); sums to 1 over the cells."""
+    def _owners(self, differs: Tensor, contrast: Tensor) -> Tensor | float:
+        """How much each pixel belongs to each object (N, K, pixels); sums to 1 over the objects."""
         if self.codes.objects == 1:
-            return (energy / energy.sum(1, keepdim=True))[..., None]
-        content = parts.flatten(2) / (4 * contrast[..., None])
-        x = F.silu(self.patches(content) + self.place(self.where))
-        owner = F.log_softmax(self.owner(x), -1)
-        return F.softmax(owner + energy.log()[..., None], 1)
+            return 1.0
+        content = F.pixel_unshuffle(differs, _PATCH).flatten(2).transpose(1, 2)
+        x = F.silu(self.patches(content / (4 * contrast[..., None])) + self.place(self.where))
+        owners = F.softmax(self.owner(x), -1).transpose(1, 2).unflatten(2, self.cells)
+        return F.interpolate(owners, scale_factor=_PATCH).flatten(2)
 
-    def _measure(self, share: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    def _measure(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Centre (N, K, 2) and spread (N, K) of what counts."""
-        moments = torch.einsum("ncp,cdp->ncd", energy, self.pixels) / energy.sum(2)[..., None]
-        whole = torch.einsum("nck,ncd->nkd", share, moments)
-        place = whole[..., :2]
-        spread = (whole[..., 2] - place.square().sum(-1)).clamp(min=0)
+        found = counts @ self.moments
+        place = found[..., :2]
+        spread = (found[..., 2] - place.square().sum(-1)).clamp(min=0)
         return place, (spread + 1e-8).sqrt().clamp(*_SIZES)
 
     def _look_at(self, differs: Tensor, place: Tensor, size: Tensor) -> Tensor:
@@ -241,10 +238,10 @@ class FrameAutoencoder(nn.Module):
 
     def __init__(self, family: str, shape: VideoShape, config: AutoencoderConfig) -> None:
         super().__init__()
-        if shape.height % PATCH or shape.width % PATCH or shape.num_frames < 3:
+        if shape.height % _PATCH or shape.width % _PATCH or shape.num_frames < 3:
             raise RequestError(
                 f"The {family} family cannot make clips of {shape}.",
-                f"Height and width must be multiples of {PATCH}, with at least 3 frames.",
+                f"Height and width must be multiples of {_PATCH}, with at least 3 frames.",
             )
         self.layout = Codes(config.objects, config.appearance)
         self.encoder = FrameEncoder(shape, self.layout, config.drawing_width, config.detail)
@@ -304,12 +301,6 @@ def _grid(height: int, width: int) -> Tensor:
     y = ((torch.arange(height) + 0.5) / height * 2 - 1) * down
     x = ((torch.arange(width) + 0.5) / width * 2 - 1) * across
     return torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flip(-1)
-
-
-def _cells(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) => (N, cells, C, pixels of a cell)."""
-    parts = F.pixel_unshuffle(images, PATCH).flatten(2).transpose(1, 2)
-    return parts.view(*parts.shape[:2], images.shape[1], -1)
 
 
 def _sampled(images: Tensor, points: Tensor) -> Tensor:

@@ -68,9 +68,6 @@ class VideoModel(nn.Module, ABC):
     noise_shape: tuple[int, ...]
     """The noise of one clip."""
 
-    def prepare(self, batch: TensorBatch) -> None:
-        """Look at the first batch before the training, for what is best derived from the data."""
-
     @abstractmethod
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None, guidance_scale: float
@@ -85,7 +82,8 @@ class VideoModel(nn.Module, ABC):
 def to_model(frames: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (B, T, H, W, 3) => model pixels, float32 (B, T, 3, H, W) in [-1, 1]."""
     moved = torch.from_numpy(frames).to(device, non_blocking=True)
-    return moved.movedim(-1, 2).to(torch.float32).div_(127.5).sub_(1)
+    pixels = moved.movedim(-1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return pixels.div_(127.5).sub_(1)
 
 
 def to_frames(clips: Tensor) -> np.ndarray:

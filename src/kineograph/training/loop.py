@@ -79,7 +79,6 @@ class Trainer:
         self.device = choose_device(config.device)
         self.step = 0
         self.model = model.to(self.device).train()
-        self.model.prepare(self._batch(0.0))
         self.ema = EMA(self.model, config.ema)
         self.optimizers = {phase.name: self._optimizer(phase) for phase in model.phases}
         self.state = resume.State(self.model, self.ema, self.optimizers)
@@ -89,7 +88,7 @@ class Trainer:
         self._stopping = False
 
     def _optimizer(self, phase: Phase) -> torch.optim.Optimizer:
-        return torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, foreach=True)
+        return torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; ``notes`` says what was passed over."""

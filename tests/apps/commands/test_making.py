@@ -42,7 +42,7 @@ class Trainings:
         hooks.progress(Status(5, 10, 0.5, 3.0, 100.0, 3.0, {"generator.total": 0.5}))
         out.mkdir(parents=True, exist_ok=True)
         notes = ["A checkpoint was damaged."] if resume else []
-        return api.TrainResult(out, 10, 6.0, 0.75, self.ended, notes)  # type: ignore[arg-type]
+        return api.TrainResult(out, 10, 6.0, 0.75, self.ended, notes)  # type: ignore[arg-type]  # any str
 
 
 @pytest.fixture
