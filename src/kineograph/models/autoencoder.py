@@ -49,14 +49,20 @@ class AutoencoderConfig:
     """Rows and columns of the drawing of an object."""
     drawing_width: int = 64
     """Features inside the autoencoder; in its deeper layers twice as many."""
-    autoencoder_share: float = 0.15
+    autoencoder_share: float = 0.1
     """Share of the training in which the autoencoder learns; then it stays as it is."""
-    turns_a_step: int = 8
+    turns_a_step: int = 16
     """Turns in a step, with frames of their own for the autoencoder, after it with noise of their
     own."""
 
 
-_SMALLEST = {"autoencoder_share": 0.01, "width": 4, "drawing_width": 4, "appearance": 2, "detail": 4}
+_SMALLEST = {
+    "autoencoder_share": 0.01,
+    "width": 4,
+    "drawing_width": 4,
+    "appearance": 2,
+    "detail": 4,
+}
 
 
 def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ from kineograph.text.encoders import OrderedWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
-_CONDITION = 128  # numbers that time and caption become for every block
+_CONDITION = 256  # numbers that time and caption become for every block
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -84,13 +84,11 @@ class Denoiser(nn.Module):
         numbers = spread.numel()
         self.text = OrderedWords(vocabulary_size, config.text_features)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
-        self.condition = nn.Sequential(
-            nn.Linear(_TIME_FEATURES + config.text_features, _CONDITION),
-            nn.SiLU(),
-            nn.Linear(_CONDITION, _CONDITION),
-            nn.SiLU(),
+        self.when = nn.Sequential(
+            nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
         )
-        self.inp = nn.Linear(numbers, config.width)
+        self.what = nn.Linear(config.text_features, _CONDITION)
+        self.inp = nn.Linear(numbers + config.text_features, config.width)
         self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
         self.out = nn.Linear(config.width, numbers)
         nn.init.zeros_(self.out.weight)
@@ -103,10 +101,12 @@ class Denoiser(nn.Module):
         guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
         """
         text = torch.where(prompted[:, None], self.text(tokens), self.no_text)
-        condition = self.condition(torch.cat([time_features(t), text], dim=1))
+        # The caption acts by a linear map: a deeper one would fit the captions of the training, and
+        # a word that stands alone for the first time would mean whatever it happens to give.
+        condition = F.silu(self.when(time_features(t)) + self.what(text))
         t, seen = t[:, None], noisy.flatten(1)
         variance = (t * self.spread).square() + (1 - t).square()
-        x = self.inp(seen * variance.rsqrt())
+        x = self.inp(torch.cat([seen * variance.rsqrt(), text], dim=1))
         for block in self.blocks:
             x = block(x, condition)
         guess = seen * t * self.spread.square() / variance
@@ -130,6 +130,7 @@ class Model(VideoModel):
             "denoiser",
             list(self.denoiser.parameters()),
             self.denoiser_losses,
+            learning_rate=3.0,
             start=config.autoencoder_share,
         )
         self.phases = [

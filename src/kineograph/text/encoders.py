@@ -1,11 +1,10 @@
-"""Tokens => vectors. Both encoders are small and trained with the model that reads them."""
+"""Tokens => vectors, by small encoders that belong to the model that reads them."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-_USUAL_LENGTH = 3  # words; keeps a caption's vector about as long as a word's
 
 
 class MeanOfEmbeddings(nn.Module):
@@ -21,24 +20,31 @@ class MeanOfEmbeddings(nn.Module):
 
 
 class OrderedWords(nn.Module):
-    """Words in their order: embeddings, each mixed with its two neighbours, then their sum.
+    """Words in their order: a vector each, mixed with its neighbours; of their sum the direction.
 
-    The sum lets a word that is met only inside others ("up" in "up-right") bring the same with it
-    when it stands alone, where a mean would weigh it by the caption's length; the mixing keeps the
-    order.
+    A word that is met only inside others ("up" in "up-left") should bring the same with it when it
+    stands alone. So the words' vectors, nearly orthogonal, are drawn once and stay; the mixing,
+    which keeps the order, starts from nothing; and all captions are vectors of one length. If
+    "up-left" is as fast as "left", then so is "up", which it would not be if words merely added up.
     """
+
+    words: Tensor
 
     def __init__(self, vocabulary_size: int, features: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, features, padding_idx=0)
+        words = torch.randn(vocabulary_size, features)
+        words[0] = 0  # padding
+        self.register_buffer("words", words)
         self.neighbours = nn.Conv1d(features, features, 3, padding=1)
-        self.mix = nn.Linear(features, features)
+        self.mix = nn.Linear(features, features, bias=False)
+        nn.init.zeros_(self.mix.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (B, L), 0 for padding => vectors (B, D)."""
-        x = self.embedding(tokens)  # words => vectors
+        """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1."""
+        x = F.embedding(tokens, self.words)
         near = self.neighbours(x.transpose(1, 2)).transpose(1, 2)
-        return _sum_of_words(x + self.mix(F.silu(near)), tokens) / _USUAL_LENGTH
+        whole = _sum_of_words(x + self.mix(F.silu(near)), tokens).float()
+        return F.rms_norm(whole, whole.shape[-1:])
 
 
 def _sum_of_words(x: Tensor, tokens: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class TrainingConfig:
     """Share of the training in which the learning rate rises to its peak."""
     cooldown: float = 0.5
     """Share of the training, at its end, in which the learning rate falls to nothing."""
-    gradient_clip: float = 10.0
+    gradient_clip: float = 1.0
     """Largest norm of a phase's gradient; 0 does not clip."""
     ema: float = 0.05
     """Share of the training so far over which the weights that generate are averaged; 0 takes the
