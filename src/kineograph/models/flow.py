@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.text.encoders import OrderedWords
+from kineograph.text.encoders import BagOfWords
 
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
@@ -45,8 +45,10 @@ class Config(AutoencoderConfig):
     """Features inside the denoiser."""
     depth: int = 4
     """Blocks of the denoiser."""
-    text_features: int = 64
+    text_features: int = 128
     """Numbers that describe a caption."""
+    word_order: float = 0.0
+    """Weight of pairs of neighbouring words beside the words, for captions whose order matters."""
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
 
@@ -82,7 +84,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.register_buffer("spread", spread.flatten(), persistent=False)
         numbers = spread.numel()
-        self.text = OrderedWords(vocabulary_size, config.text_features)
+        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
             nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
@@ -119,7 +121,7 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {}, shares=("unprompted",))
+        check(config, {"word_order": 0}, shares=("unprompted",))
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout

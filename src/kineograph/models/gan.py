@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.layers import ResidualMLP
-from kineograph.text.encoders import OrderedWords
+from kineograph.text.encoders import BagOfWords
 
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
@@ -47,8 +47,10 @@ class Config(AutoencoderConfig):
     """Residual blocks of the generator, and of the discriminator."""
     noise_features: int = 16
     """Random numbers that a clip grows from."""
-    text_features: int = 64
+    text_features: int = 128
     """Numbers that describe a caption."""
+    word_order: float = 0.0
+    """Weight of pairs of neighbouring words beside the words, for captions whose order matters."""
     penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
 
@@ -61,7 +63,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.codes, self.layout = codes, layout
-        self.text = OrderedWords(vocabulary_size, config.text_features)
+        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
         self.out = nn.Linear(config.width, math.prod(codes))
@@ -76,7 +78,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, codes: tuple[int, int], vocabulary_size: int) -> None:
         super().__init__()
-        self.text = OrderedWords(vocabulary_size, config.text_features)
+        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         frames, numbers = codes
         self.inp = nn.Linear((3 * frames - 3) * numbers, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
@@ -98,7 +100,7 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"penalty": 0}, shares=())
+        check(config, {"penalty": 0, "word_order": 0}, shares=())
         self.config, self.shape = config, shape
         self.noise_shape = (config.noise_features,)
         self.autoencoder = FrameAutoencoder("gan", shape, config)

@@ -16,42 +16,35 @@ class MeanOfEmbeddings(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D)."""
-        return _sum_of_words(self.embedding(tokens), tokens) / _count(tokens)
+        count = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
+        return self.embedding(tokens).sum(1) / count
 
 
-class OrderedWords(nn.Module):
-    """Words in their order: a vector each, mixed with its neighbours; of their sum the direction.
+class BagOfWords(nn.Module):
+    """Words and, if order counts, pairs of neighbours: fixed random signs, summed, of one length.
 
     A word that is met only inside others ("up" in "up-left") should bring the same with it when it
-    stands alone. So the words' vectors, nearly orthogonal, are drawn once and stay; the mixing,
-    which keeps the order, starts from nothing; and all captions are vectors of one length. If
-    "up-left" is as fast as "left", then so is "up", which it would not be if words merely added up.
+    stands alone. So nothing here is learned, since what is learned fits captions of the training
+    alone, and all captions are vectors of one length. If "up-left" is as fast as "left", then so is
+    "up", which it would not be if words merely added up. Sums and products of random signs as
+    representations of what consists of parts are from Gayler 2003.
+
+    ``order`` is the weight of the pairs, the product of a word's signs and the next one's: at 0 no
+    order is heard. The more it is, the less a word in new company is what it was.
     """
 
     words: Tensor
 
-    def __init__(self, vocabulary_size: int, features: int) -> None:
+    def __init__(self, vocabulary_size: int, features: int, order: float = 0.0) -> None:
         super().__init__()
-        words = torch.randn(vocabulary_size, features)
+        words = 2.0 * torch.randint(2, (vocabulary_size, features)) - 1
         words[0] = 0  # padding
         self.register_buffer("words", words)
-        self.neighbours = nn.Conv1d(features, features, 3, padding=1)
-        self.mix = nn.Linear(features, features, bias=False)
-        nn.init.zeros_(self.mix.weight)
+        self.order = order
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1."""
+        """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1, or 0."""
         x = F.embedding(tokens, self.words)
-        near = self.neighbours(x.transpose(1, 2)).transpose(1, 2)
-        whole = _sum_of_words(x + self.mix(F.silu(near)), tokens).float()
+        pairs = x[:, :-1] * x[:, 1:].roll(1, -1)
+        whole = x.sum(1) + self.order * pairs.sum(1)
         return F.rms_norm(whole, whole.shape[-1:])
-
-
-def _sum_of_words(x: Tensor, tokens: Tensor) -> Tensor:
-    """Vectors (B, L, D) => their sum over what is no padding (B, D); nothing at all is 0."""
-    return (x * (tokens != 0).unsqueeze(-1)).sum(1)
-
-
-def _count(tokens: Tensor) -> Tensor:
-    """Words of each caption (B, 1), at least 1."""
-    return (tokens != 0).sum(1, keepdim=True).clamp(min=1)
