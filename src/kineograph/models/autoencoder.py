@@ -179,7 +179,8 @@ class FrameEncoder(nn.Module):
             return 1.0
         content = F.pixel_unshuffle(differs, _PATCH).flatten(2).transpose(1, 2)
         x = F.silu(self.patches(content / (4 * contrast[..., None])) + self.place(self.where))
-        owners = F.softmax(self.owner(x), -1).transpose(1, 2).unflatten(2, self.cells)
+        owners = F.softmax(self.owner(x), -1).transpose(1, 2)
+        owners = owners.view(len(owners), -1, *self.cells)
         return F.interpolate(owners, scale_factor=_PATCH).flatten(2)
 
     def _measure(self, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ from kineograph.text.encoders import BagOfWords
 DEFAULT_STEPS = 20
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
+_TIMES = (-1.2, 0.9)  # mean and deviation of log t / (1 − t) in training
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -144,10 +145,12 @@ class Model(VideoModel):
         """E ‖x̂(x_t, t, c) − x₁‖² / (1 − t)², which is the error of the velocity.
 
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
-        Times are logit-normal: most of them where noise and clip are about equally strong.
+        Times are logit-normal. Most of them lie between where the noise is as strong as the places,
+        t / (1 − t) = 1/4, and where it is as strong as the rest, at 1: there a clip is decided.
         """
         x1 = self.autoencoder.codes(batch)
-        t = torch.sigmoid(torch.randn(len(x1), device=x1.device))
+        mean, deviation = _TIMES
+        t = torch.sigmoid(mean + deviation * torch.randn(len(x1), device=x1.device))
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
         prompted = torch.rand(len(x1), device=x1.device) >= self.config.unprompted

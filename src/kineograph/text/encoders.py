@@ -17,7 +17,8 @@ class MeanOfEmbeddings(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D)."""
         count = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
-        return self.embedding(tokens).sum(1) / count
+        mean: Tensor = self.embedding(tokens).sum(1) / count
+        return mean
 
 
 class BagOfWords(nn.Module):
