@@ -45,7 +45,7 @@ class Recipe:
 
 
 def tutorial() -> dict[str, Any]:
-    """The tutorial's eighteen captions by the flow, for which it lacked memory: 10 minutes."""
+    """The tutorial's eighteen captions by the flow, for which it lacked memory."""
     return {
         "data": {"source": "tutorial"},
         "model": {"family": "flow"},
@@ -59,7 +59,7 @@ def tutorial_gan() -> dict[str, Any]:
 
 
 def shapes() -> dict[str, Any]:
-    """One object of many shapes, colours and motions, by the flow: 45 minutes on two cores."""
+    """One object of many shapes, colours and motions, by the flow."""
     return {
         "data": {"source": "shapes", "two_objects": 0.0},
         "model": {
