@@ -67,8 +67,24 @@ def table() -> str:
             f"The judge accepts {accepted['true']:.2%} of true clips and at most "
             f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`, commit "
             f"{judge['environment']['commit'][:7]}).".replace("%", " %"),
+            cost(),
             "",
         ]
+    )
+
+
+def cost() -> str:
+    """How long a clip takes and how much memory a training, as a sentence each."""
+    speed, memory = results("generate"), results("memory")
+    gan, flow = (speed["families"][name] for name in ("gan", "flow"))
+    clips, peaks = flow["milliseconds_a_clip"], memory["peak_mib"]
+    return (
+        f"On {speed['environment']['threads']} cores a clip takes the GAN "
+        f"{gan['milliseconds_a_clip']['1']:.1f} ms and the flow {clips['8']:.0f} ms "
+        f"({clips['4']:.0f} ms in 4 steps); from a cold shell to an MP4, "
+        f"{flow['seconds_from_a_cold_shell']:.1f} s (`benchmarks/generate.py`). Training the flow at "
+        f"batch {memory['batch']} peaks at {peaks['flow']} MiB, the tutorial's model at "
+        f"{peaks['tutorial_gan']} MiB (`benchmarks/memory.py`)."
     )
 
 

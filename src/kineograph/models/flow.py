@@ -31,7 +31,7 @@ from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, c
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.text.encoders import BagOfWords
 
-DEFAULT_STEPS = 20
+DEFAULT_STEPS = 8
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
 _TIMES = (-1.2, 0.9)  # mean and deviation of log t / (1 − t) in training
