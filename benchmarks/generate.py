@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import statistics
 import subprocess
@@ -21,13 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from time_to_accuracy import RACERS
+
 from kineograph import api, recipes
 from kineograph.training.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "generate.json"
 PROMPT = "circle moving up-right"
-CONTENDERS = {"gan": ("tutorial-gan", [1]), "flow": ("tutorial", [4, 8, 20])}
-"""Family => recipe, and numbers of steps."""
+STEPS = {"gan": [1], "flow": [4, 8, 20]}
 BATCH = 64
 REPEATS = 25
 
@@ -46,7 +48,7 @@ def median_seconds(action: Callable[[], object], repeats: int = REPEATS) -> floa
 def cold_seconds(model: Path, folder: Path) -> float:
     """`kineograph generate` in a process of its own: the import, the model, the clip, the MP4."""
     command = [sys.executable, "-m", "kineograph", "generate", PROMPT, "--model", str(model)]
-    videos = (folder / f"{model.name}-{number}.mp4" for number in range(4))
+    videos = (folder / f"{model.name}-{number}.mp4" for number in itertools.count())
 
     def generate() -> None:
         subprocess.run([*command, "--out", str(next(videos))], check=True, capture_output=True)
@@ -80,8 +82,8 @@ def main() -> None:
     asked = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for family, (recipe, steps) in CONTENDERS.items():
-            found[family] = measure(recipe, steps, Path(folder))
+        for family, steps in STEPS.items():
+            found[family] = measure(RACERS[family], steps, Path(folder))
             print(f"{family}: {found[family]}")
     gan = found["gan"]["milliseconds_a_clip"][1]
     ratios = {n: ms / gan for n, ms in found["flow"]["milliseconds_a_clip"].items()}

@@ -17,12 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from time_to_accuracy import RACERS
+
 from kineograph import api, recipes
 from kineograph.core import registry
 from kineograph.training.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "memory.json"
-RACERS = {"flow": "tutorial", "gan": "tutorial-gan", "tutorial_gan": "tutorial-baseline"}
 BATCH = 64
 SHORT = {"steps": 20, "batch_size": BATCH, "evaluate_every": 0}
 

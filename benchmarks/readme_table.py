@@ -81,7 +81,7 @@ def cost() -> str:
     return (
         f"On {speed['environment']['threads']} cores a clip takes the GAN "
         f"{gan['milliseconds_a_clip']['1']:.1f} ms and the flow {clips['8']:.0f} ms "
-        f"({clips['4']:.0f} ms in 4 steps); from a cold shell to an MP4, "
+        f"in 8 steps, {clips['4']:.0f} ms in 4; from a cold shell to an MP4, "
         f"{flow['seconds_from_a_cold_shell']:.1f} s (`benchmarks/generate.py`). Training the flow "
         f"at batch {memory['batch']} peaks at {peaks['flow']} MiB, the tutorial's model at "
         f"{peaks['tutorial_gan']} MiB (`benchmarks/memory.py`)."

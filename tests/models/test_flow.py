@@ -22,7 +22,13 @@ def model(**settings: Any) -> Model:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("width", 0), ("turns_a_step", 0), ("autoencoder_share", 0), ("unprompted", 1.0)],
+    [
+        ("width", 0),
+        ("turns_a_step", 0),
+        ("autoencoder_share", 0),
+        ("unprompted", 1.0),
+        ("word_order", -0.5),
+    ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(RequestError, match=f"model.{setting}"):

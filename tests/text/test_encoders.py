@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-import torch
+import math
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kineograph.data.grammar import DIRECTIONS
+from kineograph.data.sources import tutorial
 from kineograph.text.encoders import BagOfWords, MeanOfEmbeddings
+from kineograph.text.tokenizer import CaptionTokenizer
 
 ABC, CAB = [1, 2, 3], [3, 1, 2]
 
@@ -23,6 +30,29 @@ def test_ours_hears_it_if_told_to() -> None:
 def test_every_caption_is_as_long_a_vector() -> None:
     found = BagOfWords(10, 64, 0.5)(torch.tensor([[1, 0, 0, 0], [1, 2, 3, 4]]))
     assert torch.allclose(found.square().mean(1), torch.ones(2))
+
+
+def velocity(caption: str) -> Tensor:
+    """Of length 1, the same for all directions; nothing for what does not move straight."""
+    step = torch.tensor(DIRECTIONS.get(caption.split()[-1], (0, 0)))
+    return F.normalize(step.float(), dim=0)
+
+
+def test_a_word_that_never_stood_alone_moves_as_fast_as_others() -> None:
+    """The smallest linear map from the tutorial's captions to velocities, told "up"."""
+    torch.manual_seed(0)
+    tokenizer = CaptionTokenizer.train(tutorial.CAPTIONS)
+    encoder = BagOfWords(tokenizer.vocabulary_size, 128)
+    tokens = torch.from_numpy(tokenizer.encode([*tutorial.CAPTIONS, "circle moving up"]))
+    wanted = torch.stack([velocity(caption) for caption in tutorial.CAPTIONS])
+    sums = encoder.words[tokens].sum(1)
+    found = {}
+    for name, texts in {"sums": sums, "ours": encoder(tokens)}.items():
+        found[name] = texts[-1] @ torch.linalg.pinv(texts[:-1]) @ wanted
+    up = velocity("circle moving up")
+    assert found["sums"].norm() < 0.6, "words that add up"
+    assert found["ours"].norm() > 0.8
+    assert found["ours"] @ up > found["ours"].norm() * math.cos(math.radians(10))
 
 
 def test_padding_changes_nothing() -> None:
