@@ -64,7 +64,6 @@ def shapes() -> dict[str, Any]:
         "data": {"source": "shapes", "two_objects": 0.0},
         "model": {
             "family": "flow",
-            "width": 768,
             "appearance": 29,
             "drawing_width": 96,
             "autoencoder_share": 0.2,

@@ -37,10 +37,18 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -
 
 def test_a_denoiser_that_has_learned_nothing_guesses_linearly() -> None:
     """At t = 1 the clip itself; at t = 0, where there is only noise, the mean of all codes."""
-    denoiser = model().denoiser
-    codes, yes = torch.randn(2, 4, 7), torch.ones(2, dtype=torch.bool)
+    fresh = model()
+    denoiser = fresh.denoiser
+    codes, yes = torch.randn(2, *fresh.noise_shape), torch.ones(2, dtype=torch.bool)
     assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), codes)
-    assert torch.equal(denoiser(codes, torch.zeros(2), TOKENS, yes), torch.zeros(2, 4, 7))
+    assert torch.equal(denoiser(codes, torch.zeros(2), TOKENS, yes), torch.zeros_like(codes))
+
+
+@pytest.mark.parametrize("width", [4, 100, 200])
+def test_any_width_will_do(width: int) -> None:
+    fresh = model(width=width)
+    noise = noise_for(0, range(2), fresh.noise_shape)
+    assert fresh.generate(TOKENS, noise, steps=2).shape == (2, 4, 3, 16, 16)
 
 
 def exact(fresh: Model, mean: torch.Tensor) -> Model:
@@ -58,7 +66,7 @@ def exact(fresh: Model, mean: torch.Tensor) -> Model:
 def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """From N(0, 1) to N(mean, 1) the flow is known: noise ε ends at mean + ε."""
     fresh = model()
-    mean = torch.randn(1, 4, 7, generator=torch.Generator().manual_seed(1))
+    mean = torch.randn(1, *fresh.noise_shape, generator=torch.Generator().manual_seed(1))
     del fresh.denoiser
     exact(fresh, mean)
     monkeypatch.setattr(fresh.autoencoder, "clips", lambda codes: codes)
@@ -74,11 +82,11 @@ def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_its_caption_all_captions_are_one() -> None:
-    denoiser = model().denoiser
-    torch.nn.init.normal_(denoiser.out.weight)
-    for block in denoiser.blocks:
-        torch.nn.init.normal_(block.modulation.weight)
-    codes = torch.randn(1, 4, 7).repeat(2, 1, 1)
+    fresh = model()
+    denoiser = fresh.denoiser
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    codes = torch.randn(1, *fresh.noise_shape).repeat(2, 1, 1)
     times, yes = torch.full((2,), 0.5), torch.ones(2, dtype=torch.bool)
     with_text, without = (denoiser(codes, times, TOKENS, said) for said in (yes, ~yes))
     assert not torch.allclose(with_text[0], with_text[1])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from kineograph.models.layers import coordinate_features, pyramid_loss
+from kineograph.models.layers import pyramid_loss
 
 
 def test_the_pyramid_tells_near_from_far() -> None:
@@ -17,9 +17,3 @@ def test_the_pyramid_tells_near_from_far() -> None:
     assert near.square().mean() == far.square().mean()
     assert pyramid_loss(near, halvings=5) < 0.5 * pyramid_loss(far, halvings=5)
     assert pyramid_loss(near, halvings=0) == pyramid_loss(far, halvings=0)
-
-
-def test_every_cell_of_the_grid_has_features_of_its_own() -> None:
-    where = coordinate_features(8, 8, 2)
-    assert where.shape == (64, 10)
-    assert len(torch.unique(where, dim=0)) == 64

@@ -27,6 +27,14 @@ def test_ours_hears_it_if_told_to() -> None:
         assert torch.allclose(one, other) == alike
 
 
+def test_where_a_word_stands_is_told_from_what_it_is() -> None:
+    """Two captions of the same words differ by their places alone, and most by the outermost."""
+    torch.manual_seed(0)
+    encoder = BagOfWords(10, 512, 1.0)
+    plain, outer, inner = encoder(torch.tensor([[1, 2, 3, 4], [4, 2, 3, 1], [1, 3, 2, 4]]))
+    assert (plain - outer).norm() > 2 * (plain - inner).norm() > 0
+
+
 def test_every_caption_is_as_long_a_vector() -> None:
     found = BagOfWords(10, 64, 0.5)(torch.tensor([[1, 0, 0, 0], [1, 2, 3, 4]]))
     assert torch.allclose(found.square().mean(1), torch.ones(2))

@@ -1,11 +1,12 @@
 """Frames <=> short codes, for families that work on codes instead of pixels.
 
-The code of a frame says of each of a few objects where it is and how large, and then what all of
-them look like. Place and size are measured, not learned: the centre and the spread of what differs
-from the frame's mean colour. The encoder looks at an object through a window laid over it, and the
-decoder draws a picture of it into the same window. So a thing that moves changes two numbers of
-its code, in a straight line if it moves straight, and what it looks like is the same wherever it
-is. Neither network has to learn that, nor the model of motion that comes after them.
+The code of a frame says of each of a few objects where it is, how large, how it is turned, and
+then what it looks like. The first three are measured, not learned: the centre and the spread of
+what differs from the frame's mean colour, and how that lies about the centre. The encoder looks at
+an object through a window laid over it, and the decoder draws a picture of it into the same window.
+So a thing that moves changes two numbers of its code, in a straight line if it moves straight, and
+what it looks like is the same wherever it is. Neither network has to learn that, nor the model of
+motion that comes after them.
 
 Sources: points that a network finds and draws from, Finn et al. 2016 (deep spatial autoencoders)
 and Jakab et al. 2018; windows laid by an affine map, Jaderberg et al. 2015 (spatial transformers);
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +25,18 @@ from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
 from kineograph.models.base import Phase, TensorBatch, VideoShape
-from kineograph.models.layers import coordinate_features, pyramid_loss
+from kineograph.models.layers import pyramid_loss
 
-_PATCH = 8  # a cell of so many pixels belongs to one object or another as a whole
-_OCTAVES = 2
+_MULTIPLE = 8  # of it are height and width
 _REACH = 2.5  # half a window's side, in sizes of the object
 _SIZES = (0.06, 0.4)  # smallest and largest, in half sides of the picture; the window is all then
 _PLACES = 4.0  # standard deviation of places in a code
 _SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
+_TURNS = (2, 3, 4, 5)  # a square looks alike after a quarter of a turn and shows in the 4, ...
+_TURN_SCALE = 3.0  # in a code; what is measured is 0.4 to 0.8 long for shapes with corners
+_NEAR = 2.2  # sizes from its centre: no corner is further
+_CLUSTERING = 5  # rounds of k-means
+_COLOR = 0.25  # of a difference in colour against one in place, in half sides
 _MASKS = 3  # layers of a drawing, each in a colour of its own
 _APPEARANCE_NOISE = 0.05  # what the decoder learns to overlook
 _FRAMES_A_TURN = 64
@@ -44,7 +50,7 @@ class AutoencoderConfig:
     objects: int = 1
     """Things in a clip that move on their own."""
     appearance: int = 13
-    """Numbers that say what a frame looks like, besides 3 for each object's place and size."""
+    """Numbers that say what an object looks like, besides 11 for its place, size and turn."""
     detail: int = 32
     """Rows and columns of the drawing of an object."""
     drawing_width: int = 64
@@ -52,8 +58,7 @@ class AutoencoderConfig:
     autoencoder_share: float = 0.1
     """Share of the training in which the autoencoder learns; then it stays as it is."""
     turns_a_step: int = 16
-    """Turns in a step, with frames of their own for the autoencoder, after it with noise of their
-    own."""
+    """Turns in a step, first the autoencoder's, each with frames or clips of its own."""
 
 
 _SMALLEST = {
@@ -80,17 +85,30 @@ def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[s
 
 
 class Codes:
-    """How the numbers of a code (..., D) are laid out: K places (x, y), K sizes, A of appearance.
+    """How the numbers of a code (..., D) are laid out: of K objects, one after the other in each,
+    places (x, y), sizes, turns (8 numbers) and looks (A numbers).
 
     Places are in half sides of the picture from its centre, sizes too (the root of the mean squared
-    distance from the centre, weighted by how much a pixel differs). In a code sizes, as logarithms,
-    and appearance vary by about 1. Places vary by 4, since half a pixel is a hundredth of how far
-    they vary and has to be seen beside what is no matter in the others.
+    distance from the centre, weighted by how much a pixel differs). Turns are the means of
+    (x + iy)ᵐ about the centre, over those of |x + iy|ᵐ, for m = 2 to 5: what is turned by φ has its
+    own turned by mφ. In a code sizes, as logarithms, and looks vary by about 1, turns a little
+    more. Places vary by 4, since half a pixel is a hundredth of how far they vary and has to be
+    seen beside what is no matter in the others.
     """
 
     def __init__(self, objects: int, appearance: int) -> None:
         self.objects, self.appearance = objects, appearance
-        self.features = 3 * objects + appearance
+        self.turn = 2 * len(_TURNS)
+        self.measured = (3 + self.turn) * objects
+        """Numbers at the front that are measured; looks follow."""
+        self.features = self.measured + appearance * objects
+
+    @property
+    def kinds(self) -> list[tuple[int, int]]:
+        """How many there are of each kind, in the order of a code, and of how many numbers each is:
+        coordinates, sizes, turns, looks."""
+        k = self.objects
+        return [(2 * k, 1), (k, 1), (k, self.turn), (k, self.appearance)]
 
     @property
     def spread(self) -> Tensor:
@@ -98,25 +116,51 @@ class Codes:
         places = 2 * self.objects
         return torch.cat([torch.full((places,), _PLACES), torch.ones(self.features - places)])
 
-    def join(self, place: Tensor, size: Tensor, appearance: Tensor) -> Tensor:
-        """Place (..., K, 2), size (..., K), appearance (..., A), not yet normalised => codes."""
-        measured = [_SCALE * place.flatten(-2), 2 * (size / 0.2).log()]
-        return torch.cat([*measured, _normalised(appearance)], -1)
+    def join(self, place: Tensor, size: Tensor, turn: Tensor, looks: Tensor) -> Tensor:
+        """Place (..., K, 2), size (..., K), turn (..., K, 8), looks (..., K, A), not yet normalised
+        => codes."""
+        places, turns = _SCALE * place.flatten(-2), _TURN_SCALE * turn.flatten(-2)
+        looks = _normalised(looks).flatten(-2)
+        return torch.cat([places, 2 * (size / 0.2).log(), turns, looks], -1)
 
-    def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The inverse: => place (..., K, 2), size (..., K), appearance (..., A)."""
+    def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The inverse: => place (..., K, 2), size (..., K), turn (..., K, 8), looks (..., K, A)."""
         k = self.objects
-        place, size, appearance = torch.split(codes, [2 * k, k, self.appearance], -1)
-        return (place / _SCALE).reshape(*place.shape[:-1], k, 2), (size / 2).exp() * 0.2, appearance
+        parts = torch.split(codes, [2 * k, k, self.turn * k, self.appearance * k], -1)
+        place, size, turn, looks = (part.reshape(*part.shape[:-1], k, -1) for part in parts)
+        return place / _SCALE, (size[..., 0] / 2).exp() * 0.2, turn / _TURN_SCALE, looks
 
     def settle(self, codes: Tensor) -> Tensor:
-        """The nearest that could be a code: appearance normalised."""
-        measured = 3 * self.objects
-        return torch.cat([codes[..., :measured], _normalised(codes[..., measured:])], -1)
+        """The nearest that could be a code: looks normalised."""
+        looks = codes[..., self.measured :].reshape(*codes.shape[:-1], self.objects, -1)
+        return torch.cat([codes[..., : self.measured], _normalised(looks).flatten(-2)], -1)
+
+    def in_order(self, codes: Tensor) -> Tensor:
+        """Clips' codes (B, T, D), each frame's objects in any order => those of a clip in one.
+
+        An object is in the next frame what is nearest to it in place and looks. First comes the one
+        that has least of the first number of looks.
+        """
+        if self.objects == 1:
+            return codes
+        parts = self.split(codes)
+        whole = torch.cat([_SCALE * parts[0], parts[3]], -1)  # (B, T, K, 2 + A)
+        orders = torch.tensor([*permutations(range(self.objects))], device=codes.device)
+        chosen = [whole[:, 0, :, 2].argsort(-1)]
+        for t in range(1, codes.shape[1]):
+            before = whole[:, t - 1].gather(1, chosen[-1][..., None].expand_as(whole[:, 0]))
+            apart = (before[:, None] - whole[:, t, orders]).square().sum((-1, -2))
+            chosen.append(orders[apart.argmin(1)])
+        order = torch.stack(chosen, 1)  # (B, T, K)
+        place, size, turn, looks = (
+            part.take_along_dim(order.view(*order.shape, *(1,) * (part.ndim - 3)), 2)
+            for part in parts
+        )
+        return self.join(place, size, turn, looks)
 
 
-def _normalised(appearance: Tensor) -> Tensor:
-    spread: Tensor = F.layer_norm(appearance.float(), appearance.shape[-1:])
+def _normalised(looks: Tensor) -> Tensor:
+    spread: Tensor = F.layer_norm(looks.float(), looks.shape[-1:])
     return spread
 
 
@@ -125,7 +169,7 @@ class FrameEncoder(nn.Module):
 
     moments: Tensor
     window: Tensor
-    where: Tensor
+    harmonics: Tensor
 
     def __init__(self, shape: VideoShape, codes: Codes, width: int, detail: int) -> None:
         super().__init__()
@@ -134,14 +178,11 @@ class FrameEncoder(nn.Module):
         pixels = _grid(shape.height, shape.width).flatten(0, 1)
         moments = torch.cat([pixels, pixels.square().sum(-1, keepdim=True)], -1)
         self.register_buffer("moments", moments, persistent=False)
-        self.register_buffer("window", _grid(detail, detail), persistent=False)
-        if codes.objects > 1:
-            self.cells = (shape.height // _PATCH, shape.width // _PATCH)
-            where = coordinate_features(*self.cells, _OCTAVES)
-            self.register_buffer("where", where, persistent=False)
-            self.patches = nn.Linear(3 * _PATCH * _PATCH, width // 2)
-            self.place = nn.Linear(where.shape[1], width // 2)
-            self.owner = nn.Linear(width // 2, codes.objects)
+        window = _grid(detail, detail)
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer(
+            "harmonics", _harmonics(_REACH * window.flatten(0, 1)), persistent=False
+        )
         seen = 4 * detail * detail
         self.look = nn.Sequential(
             nn.Linear(seen, 2 * width),
@@ -151,7 +192,7 @@ class FrameEncoder(nn.Module):
             nn.Linear(2 * width, width),
         )
         self.glance = nn.Linear(seen, width)
-        self.hidden = nn.Linear(4 + codes.objects * (width + 4), 2 * width)
+        self.hidden = nn.Linear(width + 8, 2 * width)
         self.out = nn.Linear(2 * width, codes.appearance)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -160,28 +201,46 @@ class FrameEncoder(nn.Module):
             differs = frames - ground[:, :, None, None]
             strength = differs.square().sum(1).flatten(1)
             contrast = strength.mean(1, keepdim=True).div(3).add(1e-5).sqrt()
-            counts = (strength.square() + 1e-8)[:, None] * self._owners(differs, contrast)
+            owners = self._owners(differs, strength)
+            counts = (strength.square() + 1e-8)[:, None] * owners
             counts = counts / counts.sum(2, keepdim=True)  # (N, K, pixels)
             place, size = self._measure(counts)
-            seen = self._look_at(differs, place, size)
+            seen = self._look_at(differs, owners, place, size)
             color = counts @ differs.flatten(2).transpose(1, 2)
+            turn = self._turn(seen).view(len(frames), self.codes.objects, -1)
+            seen = seen.flatten(1)
         # The glance goes past the deeper look, and both are scaled: else how objects differ in
         # shape is drowned by how they differ in colour, for thousands of steps.
         looks = self.look(seen) + self.glance(seen)
-        looks = F.rms_norm(looks.float(), looks.shape[-1:]).view(len(frames), -1)
-        measured = [ground, contrast.log() + 2, size.log() + 1.5, color.flatten(1)]
-        hidden = self.hidden(torch.cat([looks, *measured], 1))
-        return self.codes.join(place, size, self.out(F.silu(hidden)))
+        looks = F.rms_norm(looks.float(), looks.shape[-1:]).view(*color.shape[:2], -1)
+        around = torch.cat([ground, contrast.log() + 2], 1)[:, None].expand(-1, color.shape[1], -1)
+        hidden = self.hidden(torch.cat([looks, around, size.log()[..., None] + 1.5, color], 2))
+        return self.codes.join(place, size, turn, self.out(F.silu(hidden)))
 
-    def _owners(self, differs: Tensor, contrast: Tensor) -> Tensor | float:
-        """How much each pixel belongs to each object (N, K, pixels); sums to 1 over the objects."""
-        if self.codes.objects == 1:
-            return 1.0
-        content = F.pixel_unshuffle(differs, _PATCH).flatten(2).transpose(1, 2)
-        x = F.silu(self.patches(content / (4 * contrast[..., None])) + self.place(self.where))
-        owners = F.softmax(self.owner(x), -1).transpose(1, 2)
-        owners = owners.view(len(owners), -1, *self.cells)
-        return F.interpolate(owners, scale_factor=_PATCH).flatten(2)
+    def _owners(self, differs: Tensor, strength: Tensor) -> Tensor:
+        """How much each pixel belongs to each object (N, K, pixels): all to one (k-means).
+
+        What is near in place and in colour belongs together. Found at half the resolution.
+        """
+        k, frames = self.codes.objects, len(differs)
+        if k == 1:
+            return differs.new_ones(1)
+        pixels = self.moments[:, :2].T.view(1, 2, *differs.shape[2:])
+        points = torch.cat([pixels.expand(frames, -1, -1, -1), _COLOR * differs], 1)
+        some = F.avg_pool2d(points, 2).flatten(2)
+        weight = F.avg_pool2d(strength.view(frames, 1, *differs.shape[2:]), 2).flatten(1)
+        strongest = weight.amax(1, keepdim=True).clamp(min=1e-8)
+        weight = (20 * weight / strongest - 0.1).clamp(0, 1) + 1e-8  # faint things count as well
+        centres = (some * weight[:, None]).sum(2, keepdim=True) / weight.sum(1)[:, None, None]
+        for seed in range(k):  # each the strongest of those that are far from the seeds so far
+            far = torch.cdist(some.transpose(1, 2), centres.transpose(1, 2)).amin(2).square()
+            pick = (weight * far).argmax(1)[:, None, None].expand(-1, len(points[0]), 1)
+            centres = torch.cat([centres if seed else centres[..., :0], some.gather(2, pick)], 2)
+        for _ in range(_CLUSTERING):
+            mine = _nearest(some, centres) * weight[:, None]
+            mine = mine / mine.sum(2, keepdim=True).clamp(min=1e-8)
+            centres = some @ mine.transpose(1, 2)
+        return _nearest(points.flatten(2), centres)
 
     def _measure(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Centre (N, K, 2) and spread (N, K) of what counts."""
@@ -190,18 +249,27 @@ class FrameEncoder(nn.Module):
         spread = (found[..., 2] - place.square().sum(-1)).clamp(min=0)
         return place, (spread + 1e-8).sqrt().clamp(*_SIZES)
 
-    def _look_at(self, differs: Tensor, place: Tensor, size: Tensor) -> Tensor:
-        """What the window over each object shows (N·K, 4 × detail × detail), of mean square 1.
+    def _look_at(self, differs: Tensor, owners: Tensor, place: Tensor, size: Tensor) -> Tensor:
+        """What the window over each object shows (N·K, 4, detail × detail), of mean square 1.
 
         Besides red, green and blue, how strong they are together: the shape in any colour.
         """
         reach = _REACH * size.detach()[..., None, None, None]
         points = place.detach()[..., None, None, :] + reach * self.window
         points = points.flatten(0, 1) / points.new_tensor(self.extent)
-        seen = _sampled(differs.repeat_interleave(self.codes.objects, 0), points)
+        if self.codes.objects > 1:
+            owned = owners.view(*owners.shape[:2], 1, *differs.shape[2:])
+            differs = (differs[:, None] * owned).flatten(0, 1)
+        seen = _sampled(differs, points)
         strength = seen.square().sum(1, keepdim=True).add(1e-8).sqrt()
-        seen = torch.cat([seen, strength], 1).flatten(1)
-        return F.rms_norm(seen, seen.shape[-1:])
+        seen = torch.cat([seen, strength], 1).flatten(2)
+        return F.rms_norm(seen, seen.shape[-2:])
+
+    def _turn(self, seen: Tensor) -> Tensor:
+        """How what the windows show (N·K, 4, pixels) is turned: (N·K, 8), see ``Codes``."""
+        counts = seen[:, 3].square().square() + 1e-8
+        across, down, around = (counts @ self.harmonics).chunk(3, 1)
+        return torch.stack([across, down], -1).div(around[..., None]).flatten(1)
 
 
 class FrameDecoder(nn.Module):
@@ -215,19 +283,19 @@ class FrameDecoder(nn.Module):
         pixels = _grid(shape.height, shape.width)
         self.register_buffer("pixels", pixels, persistent=False)
         self.body = nn.Sequential(
-            nn.Linear(codes.appearance, 2 * width),
+            nn.Linear(codes.turn + codes.appearance, 2 * width),
             nn.SiLU(),
             nn.Linear(2 * width, 2 * width),
             nn.SiLU(),
         )
         self.ground = nn.Linear(2 * width, 3)
-        self.colors = nn.Linear(2 * width, codes.objects * 3 * _MASKS)
-        self.drawings = nn.Linear(2 * width, codes.objects * _MASKS * detail * detail)
+        self.colors = nn.Linear(2 * width, 3 * _MASKS)
+        self.drawings = nn.Linear(2 * width, _MASKS * detail * detail)
 
     def forward(self, codes: Tensor) -> Tensor:
-        place, size, appearance = self.codes.split(codes)
-        x = self.body(appearance)
-        ground, colors, drawings = self.ground(x), self.colors(x), self.drawings(x)
+        place, size, turn, looks = self.codes.split(codes)
+        x = self.body(torch.cat([turn, looks], -1))
+        ground, colors, drawings = self.ground(x).mean(1), self.colors(x), self.drawings(x)
         k, detail = self.codes.objects, self.detail
         with torch.autocast(codes.device.type, enabled=False):
             drawings = drawings.float().view(-1, _MASKS, detail, detail)
@@ -245,10 +313,10 @@ class FrameAutoencoder(nn.Module):
 
     def __init__(self, family: str, shape: VideoShape, config: AutoencoderConfig) -> None:
         super().__init__()
-        if shape.height % _PATCH or shape.width % _PATCH or shape.num_frames < 3:
+        if shape.height % _MULTIPLE or shape.width % _MULTIPLE or shape.num_frames < 3:
             raise RequestError(
                 f"The {family} family cannot make clips of {shape}.",
-                f"Height and width must be multiples of {_PATCH}, with at least 3 frames.",
+                f"Height and width must be multiples of {_MULTIPLE}, with at least 3 frames.",
             )
         self.layout = Codes(config.objects, config.appearance)
         self.encoder = FrameEncoder(shape, self.layout, config.drawing_width, config.detail)
@@ -265,11 +333,11 @@ class FrameAutoencoder(nn.Module):
         return self.turns * [Phase("autoencoder", parameters, self.losses, stop=self.stop)]
 
     def losses(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """min ‖decode(encode(x) + noise) − x‖² over a pyramid of sizes; no noise on the places."""
+        """min ‖decode(encode(x) + noise) − x‖² over a pyramid; what is measured has no noise."""
         x = batch.frames.flatten(0, 1)
         x = x[torch.randperm(len(x), device=x.device)[:_FRAMES_A_TURN]]
         codes = self.encoder(x)
-        measured = torch.arange(self.layout.features, device=x.device) < 3 * self.layout.objects
+        measured = torch.arange(self.layout.features, device=x.device) < self.layout.measured
         noise = _APPEARANCE_NOISE * torch.randn_like(codes)
         drawn = self.decoder(codes + noise.masked_fill(measured, 0.0))
         return {"total": pyramid_loss(drawn - x)}
@@ -279,7 +347,8 @@ class FrameAutoencoder(nn.Module):
         """The codes (B, T, D) of the batch's clips, read once a step."""
         if "codes" not in batch.shared:
             codes = _in_parts(self.encoder, batch.frames.flatten(0, 1))
-            batch.shared["codes"] = codes.view(*batch.frames.shape[:2], -1)
+            codes = codes.view(*batch.frames.shape[:2], -1)
+            batch.shared["codes"] = self.layout.in_order(codes)
         return batch.shared["codes"]
 
     def clips(self, codes: Tensor) -> Tensor:
@@ -313,3 +382,16 @@ def _grid(height: int, width: int) -> Tensor:
 def _sampled(images: Tensor, points: Tensor) -> Tensor:
     """Images (N, C, H, W) read at points (N, h, w, 2), whose corners are ±1; 0 outside."""
     return F.grid_sample(images, points, padding_mode="zeros", align_corners=False)
+
+
+def _nearest(points: Tensor, centres: Tensor) -> Tensor:
+    """Points (N, D, P), centres (N, D, K) => 1 where a centre is the nearest, else 0 (N, K, P)."""
+    squares = centres.square().sum(1)[..., None] - 2 * centres.transpose(1, 2) @ points
+    return (squares <= squares.amin(1, keepdim=True)).to(points.dtype)
+
+
+def _harmonics(points: Tensor) -> Tensor:
+    """Points (P, 2) => the real and imaginary parts and the sizes of their powers (P, 12)."""
+    powers = torch.stack([torch.complex(*points.unbind(1)) ** m for m in _TURNS], 1)
+    powers = powers * (powers.abs() < torch.tensor([_NEAR**m for m in _TURNS]))
+    return torch.cat([powers.real, powers.imag, powers.abs()], 1)

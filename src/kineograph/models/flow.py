@@ -14,8 +14,8 @@ its ground; codes vary by 1, as the noise does, and places, which have to be exa
 
 Sources: rectified flow from Liu et al. 2022; prediction of the clean clip, and the weights that
 make that a prediction of the velocity, from JiT (Li and He 2025); the scaled input and the skip
-from EDM (Karras et al. 2022); adaptive norms from DiT (Peebles and Xie 2023); guidance without a
-classifier from Ho and Salimans 2022.
+from EDM (Karras et al. 2022); blocks from DiT (Peebles and Xie 2023); guidance without a classifier
+from Ho and Salimans 2022.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, check
+from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.text.encoders import BagOfWords
 
 DEFAULT_STEPS = 8
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
+_HEAD = 64  # features of a head of attention
 _TIMES = (-1.2, 0.9)  # mean and deviation of log t / (1 − t) in training
-_NOISES = 2  # for every clip in a turn, each with its own time: cheaper than as many clips more
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -43,60 +43,76 @@ _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding
 class Config(AutoencoderConfig):
     """The flow over frame codes."""
 
-    width: int = 512
-    """Features inside the denoiser."""
+    width: int = 256
+    """Features of a course inside the denoiser."""
     depth: int = 4
     """Blocks of the denoiser."""
     text_features: int = 128
     """Numbers that describe a caption."""
     word_order: float = 0.0
-    """Weight of pairs of neighbouring words beside the words, for captions whose order matters."""
+    """Weight of where words stand beside the words themselves, for captions whose order matters."""
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
 
 
 class Block(nn.Module):
-    """x + g·W₂ silu(W₁ (norm(x)·(1 + s) + b)); s, b and g from the condition: (B, D) => (B, D)."""
+    """Courses (B, N, D) look at each other, then each goes on by itself; conditions (B, N, C)."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        self.heads = math.gcd(features, max(features // _HEAD, 1))
         self.norm = nn.LayerNorm(features, elementwise_affine=False)
-        self.first = nn.Linear(features, features)
-        self.second = nn.Linear(features, features)
-        self.modulation = nn.Linear(_CONDITION, 3 * features)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = nn.Linear(_CONDITION, 4 * features)
+        self.look = nn.Linear(features, 3 * features)
+        self.seen = nn.Linear(features, features)
+        self.first = nn.Linear(features, 2 * features)
+        self.second = nn.Linear(2 * features, features)
+        for layer in (self.modulation, self.seen, self.second):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift, gate = self.modulation(condition).chunk(3, dim=-1)
-        hidden = F.silu(self.first(self.norm(x) * (1 + scale) + shift))
-        out: Tensor = x + gate * self.second(hidden)
+        shift, scale, then_shift, then_scale = self.modulation(condition).chunk(4, -1)
+        looking = self.look(torch.addcmul(shift, self.norm(x), 1 + scale))
+        query, key, value = looking.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        x = x + self.seen(seen)
+        hidden = self.first(torch.addcmul(then_shift, self.norm(x), 1 + then_scale))
+        out: Tensor = x + self.second(F.relu(hidden))
         return out
 
 
 class Denoiser(nn.Module):
     """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D).
 
-    ``spread`` (T, D) is the standard deviation of each number of a clean code.
+    It takes a clip as the courses that its numbers run over all frames: of each object's x, y,
+    size, turn and looks. All go through the same weights, and x comes and leaves by the same ones
+    as y: who has learned to go quickly across can go quickly down.
     """
 
     spread: Tensor
 
-    def __init__(self, config: Config, spread: Tensor, vocabulary_size: int) -> None:
+    def __init__(self, config: Config, layout: Codes, frames: int, vocabulary_size: int) -> None:
         super().__init__()
-        self.register_buffer("spread", spread.flatten(), persistent=False)
-        numbers = spread.numel()
+        self.kinds, width = layout.kinds, config.width
+        self.register_buffer("spread", layout.spread, persistent=False)
         self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
             nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
         )
         self.what = nn.Linear(config.text_features, _CONDITION)
-        self.inp = nn.Linear(numbers + config.text_features, config.width)
-        self.blocks = nn.ModuleList(Block(config.width) for _ in range(config.depth))
-        self.out = nn.Linear(config.width, numbers)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.courses = sum(count for count, _ in self.kinds)
+        self.told = nn.Linear(config.text_features, self.courses * width)
+        # Which course it is, in the condition and at the entrance.
+        self.whose = nn.Parameter(0.5 * torch.randn(self.courses, _CONDITION))
+        self.which = nn.Parameter(0.5 * torch.randn(self.courses, width))
+        lengths = [frames * numbers for _, numbers in self.kinds]
+        self.inp = nn.ModuleList(nn.Linear(length, width) for length in lengths)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(config.depth))
+        self.out = nn.ModuleList(nn.Linear(width, length) for length in lengths)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, noisy: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor) -> Tensor:
         """``prompted`` (B,) says whose caption counts.
@@ -105,17 +121,37 @@ class Denoiser(nn.Module):
         guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
         """
         text = torch.where(prompted[:, None], self.text(tokens), self.no_text)
-        # The caption acts by a linear map: a deeper one would fit the captions of the training, and
-        # a word that stands alone for the first time would mean whatever it happens to give.
-        condition = F.silu(self.when(time_features(t)) + self.what(text))
-        t, seen = t[:, None], noisy.flatten(1)
+        # The caption acts by linear maps: deeper ones would fit the captions of the training, and a
+        # word that stands alone for the first time would mean whatever they happen to give.
+        condition = self.when(time_features(t)) + self.what(text)
+        condition = F.silu(condition[:, None] + self.whose)
+        told = self.told(text).view(len(text), self.courses, -1)
+        t = t[:, None, None]
         variance = (t * self.spread).square() + (1 - t).square()
-        x = self.inp(torch.cat([seen * variance.rsqrt(), text], dim=1))
+        x = self._read(noisy * variance.rsqrt()) + told + self.which
         for block in self.blocks:
             x = block(x, condition)
-        guess = seen * t * self.spread.square() / variance
-        clean: Tensor = (guess + self.spread * self.out(x)).float().view_as(noisy)
+        guess = noisy * t * self.spread.square() / variance
+        clean: Tensor = (guess + self.spread * self._written(x, noisy.shape[1])).float()
         return clean
+
+    def _read(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) => courses (B, N, width)."""
+        parts = torch.split(codes, [count * numbers for count, numbers in self.kinds], 2)
+        courses = [
+            inp(part.reshape(*part.shape[:2], *kind).transpose(1, 2).flatten(2))
+            for inp, part, kind in zip(self.inp, parts, self.kinds, strict=True)
+        ]
+        return torch.cat(courses, 1)
+
+    def _written(self, x: Tensor, frames: int) -> Tensor:
+        """The inverse: courses (B, N, width) => codes (B, T, D)."""
+        parts = torch.split(x, [count for count, _ in self.kinds], 1)
+        codes = [
+            out(part).unflatten(2, (frames, -1)).transpose(1, 2).flatten(2)
+            for out, part in zip(self.out, parts, strict=True)
+        ]
+        return torch.cat(codes, 2)
 
 
 class Model(VideoModel):
@@ -128,13 +164,12 @@ class Model(VideoModel):
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout
         self.noise_shape = (shape.num_frames, layout.features)
-        spread = layout.spread.expand(self.noise_shape)
-        self.denoiser = Denoiser(config, spread, vocabulary_size)
+        self.denoiser = Denoiser(config, layout, shape.num_frames, vocabulary_size)
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),
             self.denoiser_losses,
-            learning_rate=3.0,
+            learning_rate=2.0,
             start=config.autoencoder_share,
         )
         self.phases = [
@@ -149,14 +184,13 @@ class Model(VideoModel):
         Times are logit-normal, about a middle near t / (1 − t) = 1/4, where the noise is as strong
         as the places, and wide enough to reach 1, where it is as strong as the rest.
         """
-        x1 = self.autoencoder.codes(batch).repeat(_NOISES, 1, 1)
-        tokens = batch.tokens.repeat(_NOISES, 1)
+        x1 = self.autoencoder.codes(batch)
         mean, deviation = _TIMES
         t = torch.sigmoid(mean + deviation * torch.randn(len(x1), device=x1.device))
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
         prompted = torch.rand(len(x1), device=x1.device) >= self.config.unprompted
-        predicted = self.denoiser(noisy, t, tokens, prompted)
+        predicted = self.denoiser(noisy, t, batch.tokens, prompted)
         error = (predicted - x1).square()
         weighted = error / left.clamp(min=_MIN_LEFT).square()
         return {"total": weighted.mean(), "error": error.mean()}

@@ -50,7 +50,7 @@ class Config(AutoencoderConfig):
     text_features: int = 128
     """Numbers that describe a caption."""
     word_order: float = 0.0
-    """Weight of pairs of neighbouring words beside the words, for captions whose order matters."""
+    """Weight of where words stand beside the words themselves, for captions whose order matters."""
     penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
 

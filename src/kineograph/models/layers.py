@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,19 +19,6 @@ class ResidualMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(F.silu(self.first(F.silu(x))))
         return out
-
-
-def coordinate_features(rows: int, columns: int, octaves: int) -> Tensor:
-    """Where each cell of a grid lies: x, y in [-1, 1] and their sines and cosines => (N, D).
-
-    The CoordConv observation (Liu et al. 2018): to put something at a place, a network has to be
-    told where it is. Sines from half a period per picture up, ``octaves`` of them.
-    """
-    y = (torch.arange(rows) + 0.5) / rows * 2 - 1
-    x = (torch.arange(columns) + 0.5) / columns * 2 - 1
-    grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
-    waves = [math.pi / 2 * 2**k * grid for k in range(octaves)]
-    return torch.cat([grid, *(f(w) for w in waves for f in (torch.sin, torch.cos))], dim=-1)
 
 
 def pyramid_loss(difference: Tensor, halvings: int = 2) -> Tensor:

@@ -22,15 +22,16 @@ class MeanOfEmbeddings(nn.Module):
 
 
 class BagOfWords(nn.Module):
-    """Words and, if order counts, pairs of neighbours: fixed random signs, summed, of one length.
+    """Words and, if order counts, where they stand: fixed random signs, summed, of one length.
 
     A word that is met only inside others ("up" in "up-left") should bring the same with it when it
     stands alone. So nothing here is learned, since what is learned fits captions of the training
     alone, and all captions are vectors of one length. If "up-left" is as fast as "left", then so is
-    "up", which it would not be if words merely added up. Sums and products of random signs as
-    representations of what consists of parts are from Gayler 2003.
+    "up", which it would not be if words merely added up. Sums of random signs as representations of
+    what consists of parts are from Gayler 2003.
 
-    ``order`` is the weight of the pairs, the product of a word's signs and the next one's: at 0 no
+    ``order`` is the weight of the places, from -1 for the first word to 1 for the last, each times
+    another sign vector of its word. Together they tell which of two colours came first. At 0 no
     order is heard. The more it is, the less a word in new company is what it was.
     """
 
@@ -46,6 +47,8 @@ class BagOfWords(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1, or 0."""
         x = F.embedding(tokens, self.words)
-        pairs = x[:, :-1] * x[:, 1:].roll(1, -1)
-        whole = x.sum(1) + self.order * pairs.sum(1)
+        last = (tokens != 0).sum(1, keepdim=True) - 1
+        places = 2 * torch.arange(tokens.shape[1], device=x.device) / last.clamp(min=1) - 1
+        placed = (x * places[..., None]).sum(1)
+        whole = x.sum(1) + self.order * placed.roll(1, -1)  # rolled, signs are as good as others
         return F.rms_norm(whole, whole.shape[-1:])
