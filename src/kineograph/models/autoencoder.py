@@ -220,7 +220,8 @@ class FrameEncoder(nn.Module):
     def _owners(self, differs: Tensor, strength: Tensor) -> Tensor:
         """How much each pixel belongs to each object (N, K, pixels): all to one (k-means).
 
-        What is near in place and in colour belongs together. Found at half the resolution.
+        What is near in place and in colour belongs together. Found at half the resolution. Of a
+        single object all pixels are, and a single 1 (1,) says so.
         """
         k, frames = self.codes.objects, len(differs)
         if k == 1:
