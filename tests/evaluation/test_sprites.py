@@ -243,6 +243,21 @@ def test_what_is_no_video_is_an_error(small: Source) -> None:
 # ---- what is wrong is said ----------------------------------------------------------------------
 
 
+def test_how_near_a_video_is_to_the_true_rendering_is_measured(small: Source) -> None:
+    """In dB against what was asked, not against what is seen."""
+    frames = made(small, "walk", "left").astype(int)
+    off = np.where(frames == 255, 255, np.where(frames > 127, frames - 5, frames + 5))
+    off = off.astype(np.uint8)
+    right = verify(off, "a character with a straw hat walks left", small)
+    assert right.measured["psnr"] == pytest.approx(
+        10 * np.log10(255**2 / 25 / (frames != 255).mean()), abs=0.01
+    )
+    exact = verify(frames.astype(np.uint8), "a character with a straw hat walks left", small)
+    assert exact.measured["psnr"] > 60
+    wrong = verify(off, "a character walks right", small)
+    assert wrong.measured["psnr"] < 30
+
+
 def test_nothing_at_all_is_told(small: Source) -> None:
     verdict = verify(np.full((10, 32, 32, 3), 255, np.uint8), "a character walks left", small)
     assert any("far from everything" in reason for reason in verdict.reasons)

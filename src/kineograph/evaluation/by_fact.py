@@ -259,7 +259,7 @@ def evaluate_split(
     model, ceiling = score(made, told, judge), score(real, told, judge)
     wrong = shuffled(real)
     floor = score(wrong, [None] * len(wrong), judge)
-    measures = velocity_errors(model, ceiling)
+    measures = velocity_errors(model, ceiling) | _fidelity(model)
     measures |= _diversity(generate, data.source, ceiling, judge, seed)
     own = type(data.source) is type(data.training)
     fresh = real if own else real_clips(data.training, min(count, _SAMPLES), seed)
@@ -348,6 +348,12 @@ def _memory(made: Sequence[Clip], real: Sequence[Clip], training: Source) -> dic
     ours, theirs = (float(np.median(novelty.nearest(c, batches()))) for c in (made, real))
     name = f"distance to the nearest of {_TRAINING:,} training clips, times that of real clips"
     return {name: ours / max(theirs, 1e-9)}
+
+
+def _fidelity(model: FactScore) -> dict[str, float]:
+    """Mean PSNR to the rendering of what was asked, where the judge can draw that."""
+    found = [t.verdict.measured["psnr"] for t in model.trials if "psnr" in t.verdict.measured]
+    return {"PSNR to the true rendering, dB": float(np.mean(found))} if found else {}
 
 
 # ---- velocity -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ a video is too noisy to tell (eyes are three pixels), or another layer hides, is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ _MASK_CONTRAST = 40  # levels
 _COLORFUL = 48  # levels between the channels of a pixel: others, exchanged, are within MAX_TINT
 _TOUCHED = 50.0  # squared levels with which a pixel belongs to the character, blur and all
 _NEAR = 9  # pixels: the side of the square around a touched pixel that counts as near
+_LEAST_ERROR = 0.01  # squared levels: 68 dB, as good as alike
 _STRAY = 12.0, 1.6  # levels, after a blur of that many pixels, which noise does not reach
 
 
@@ -62,6 +64,8 @@ class Seen:
     expected: np.ndarray
     unexplained: np.ndarray
     stray: np.ndarray
+    frames: np.ndarray
+    """(T, size, size, 3) of 0 to 255, as small as the sprites."""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -125,7 +129,8 @@ def judge(seen: Seen, asked: Mapping[str, str]) -> Verdict:
     """Judge what was seen by the attributes that were asked for, as ``Source.parse`` gives them.
 
     ``measured`` has "facts" (fact => whether it is shown; what cannot be told is left out and
-    stands in "not_judged" with the reason), and "seen" (fact => value).
+    stands in "not_judged" with the reason), "seen" (fact => value), and "psnr", dB, to the
+    rendering of what was asked, all else as it was seen.
     """
     findings, facts, unknown = Findings({}), dict[str, bool](), dict[str, str]()
     _check_whole(findings, seen)
@@ -145,6 +150,7 @@ def judge(seen: Seen, asked: Mapping[str, str]) -> Verdict:
     findings.note("seen", seen.facts)
     findings.note("facts", facts)
     findings.note("not_judged", unknown)
+    findings.note("psnr", _psnr(seen, asked))
     if findings.reasons:
         return Verdict("no", findings.reasons, findings.measured)
     if not facts:
@@ -243,6 +249,21 @@ def _check_tint(findings: Findings, seen: Seen, layer: str, item: int) -> bool:
     return False
 
 
+def _psnr(seen: Seen, asked: Mapping[str, str]) -> float:
+    layout = seen.source.layout
+    facts = {fact: asked[fact] for fact in (ACTION, DIRECTION) if fact in asked}
+    fits = [all(getattr(row, f) == value for f, value in facts.items()) for row in layout.rows]
+    row = int(np.where(fits, seen.row_errors, np.inf).argmin())
+    items = [
+        words.index(asked[layer]) if layer in asked else item
+        for (layer, words), item in zip(layout.layers.items(), seen.items, strict=True)
+    ]
+    true = _rendered(seen.source, row, items, _background(seen.frames))
+    shown = true[layout.columns(layout.rows[row], len(seen.frames))]
+    error = float(np.square(shown - seen.frames).mean())
+    return 10 * math.log10(255**2 / max(error, _LEAST_ERROR))
+
+
 # ---- the judge's own error ----------------------------------------------------------------------
 
 
@@ -301,7 +322,7 @@ def see(frames: np.ndarray, source: Source) -> Seen:
     left = _squares(video[:, None] - rendered)
     moments = _moments(left, rendered, contrast.sum((1, 2)), expected)
     unexplained, stray = _left_over(video, rendered, contrast, left.argmin(1))
-    return Seen(source, view, row, items, errors, moments, expected, unexplained, stray)
+    return Seen(source, view, row, items, errors, moments, expected, unexplained, stray, frames)
 
 
 def _left_over(

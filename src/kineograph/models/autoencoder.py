@@ -34,6 +34,9 @@ _PLACES = 4.0  # standard deviation of places in a code
 _SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
 _TURNS = (2, 3, 4, 5)  # a square looks alike after a quarter of a turn and shows in the 4, ...
 _TURN_SCALE = 3.0  # in a code; what is measured is 0.4 to 0.8 long for shapes with corners
+_ANGLE_SCALE = 3.0  # in a code, of an angle in radians
+_TURNED = 45  # degrees at most from a frame to the next; half a square's symmetry
+_STILL = 0.1  # what a radian more, squared, has to be worth in likeness
 _NEAR = 2.2  # sizes from its centre: no corner is further
 _CLUSTERING = 5  # rounds of k-means
 _COLOR = 0.25  # of a difference in colour against one in place, in half sides
@@ -50,7 +53,7 @@ class AutoencoderConfig:
     objects: int = 1
     """Things in a clip that move on their own."""
     appearance: int = 13
-    """Numbers that say what an object looks like, besides 11 for its place, size and turn."""
+    """Numbers that say what an object looks like, besides 12 for its place, size and turn."""
     detail: int = 32
     """Rows and columns of the drawing of an object."""
     drawing_width: int = 64
@@ -86,29 +89,33 @@ def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[s
 
 class Codes:
     """How the numbers of a code (..., D) are laid out: of K objects, one after the other in each,
-    places (x, y), sizes, turns (8 numbers) and looks (A numbers).
+    places (x, y), sizes, angles, turns (8 numbers) and looks (A numbers).
 
     Places are in half sides of the picture from its centre, sizes too (the root of the mean squared
     distance from the centre, weighted by how much a pixel differs). Turns are the means of
     (x + iy)ᵐ about the centre, over those of |x + iy|ᵐ, for m = 2 to 5: what is turned by φ has its
-    own turned by mφ. In a code sizes, as logarithms, and looks vary by about 1, turns a little
-    more. Places vary by 4, since half a pixel is a hundredth of how far they vary and has to be
-    seen beside what is no matter in the others.
+    own turned by mφ. Angles say by how much an object has turned since the clip began, and turns
+    are then as they were at angle 0: who learned what "clockwise" does to a square can do it to a
+    star. In the code of a single frame the angle is 0.
+
+    In a code sizes, as logarithms, and looks vary by about 1, turns a little more. Places vary by
+    4, since half a pixel is a hundredth of how far they vary and has to be seen beside what is no
+    matter in the others.
     """
 
     def __init__(self, objects: int, appearance: int) -> None:
         self.objects, self.appearance = objects, appearance
         self.turn = 2 * len(_TURNS)
-        self.measured = (3 + self.turn) * objects
+        self.measured = (4 + self.turn) * objects
         """Numbers at the front that are measured; looks follow."""
         self.features = self.measured + appearance * objects
 
     @property
     def kinds(self) -> list[tuple[int, int]]:
         """How many there are of each kind, in the order of a code, and of how many numbers each is:
-        coordinates, sizes, turns, looks."""
+        coordinates, sizes, angles, turns, looks."""
         k = self.objects
-        return [(2 * k, 1), (k, 1), (k, self.turn), (k, self.appearance)]
+        return [(2 * k, 1), (k, 1), (k, 1), (k, self.turn), (k, self.appearance)]
 
     @property
     def spread(self) -> Tensor:
@@ -116,47 +123,87 @@ class Codes:
         places = 2 * self.objects
         return torch.cat([torch.full((places,), _PLACES), torch.ones(self.features - places)])
 
-    def join(self, place: Tensor, size: Tensor, turn: Tensor, looks: Tensor) -> Tensor:
-        """Place (..., K, 2), size (..., K), turn (..., K, 8), looks (..., K, A), not yet normalised
-        => codes."""
+    def join(
+        self, place: Tensor, size: Tensor, angle: Tensor, turn: Tensor, looks: Tensor
+    ) -> Tensor:
+        """Place (..., K, 2), size (..., K), angle (..., K), turn (..., K, 8) at angle 0, looks
+        (..., K, A), not yet normalised => codes."""
         places, turns = _SCALE * place.flatten(-2), _TURN_SCALE * turn.flatten(-2)
         looks = _normalised(looks).flatten(-2)
-        return torch.cat([places, 2 * (size / 0.2).log(), turns, looks], -1)
+        return torch.cat([places, 2 * (size / 0.2).log(), _ANGLE_SCALE * angle, turns, looks], -1)
 
-    def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The inverse: => place (..., K, 2), size (..., K), turn (..., K, 8), looks (..., K, A)."""
+    def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The inverse: => place (..., K, 2), size and angle (..., K), turn (..., K, 8) at angle 0,
+        looks (..., K, A)."""
         k = self.objects
-        parts = torch.split(codes, [2 * k, k, self.turn * k, self.appearance * k], -1)
-        place, size, turn, looks = (part.reshape(*part.shape[:-1], k, -1) for part in parts)
-        return place / _SCALE, (size[..., 0] / 2).exp() * 0.2, turn / _TURN_SCALE, looks
+        parts = torch.split(codes, [count * numbers for count, numbers in self.kinds], -1)
+        place, size, angle, turn, looks = (part.reshape(*part.shape[:-1], k, -1) for part in parts)
+        size, angle = (size[..., 0] / 2).exp() * 0.2, angle[..., 0] / _ANGLE_SCALE
+        return place / _SCALE, size, angle, turn / _TURN_SCALE, looks
 
     def settle(self, codes: Tensor) -> Tensor:
         """The nearest that could be a code: looks normalised."""
         looks = codes[..., self.measured :].reshape(*codes.shape[:-1], self.objects, -1)
         return torch.cat([codes[..., : self.measured], _normalised(looks).flatten(-2)], -1)
 
-    def in_order(self, codes: Tensor) -> Tensor:
-        """Clips' codes (B, T, D), each frame's objects in any order => those of a clip in one.
+    def followed(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) of single frames => those of clips, in which each object keeps its number
+        and its angle goes on from 0."""
+        place, size, _, turn, looks = self._in_order(self.split(codes))
+        angle, turn = _unturned(turn)
+        return self.join(place, size, angle, turn, looks)
+
+    def _in_order(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The parts of clips' codes, each frame's objects in any order => those of a clip in one.
 
         An object is in the next frame what is nearest to it in place and looks. First comes the one
         that has least of the first number of looks.
         """
         if self.objects == 1:
-            return codes
-        parts = self.split(codes)
-        whole = torch.cat([_SCALE * parts[0], parts[3]], -1)  # (B, T, K, 2 + A)
-        orders = torch.tensor([*permutations(range(self.objects))], device=codes.device)
+            return parts
+        whole = torch.cat([_SCALE * parts[0], parts[-1]], -1)  # (B, T, K, 2 + A)
+        orders = torch.tensor([*permutations(range(self.objects))], device=whole.device)
         chosen = [whole[:, 0, :, 2].argsort(-1)]
-        for t in range(1, codes.shape[1]):
+        for t in range(1, whole.shape[1]):
             before = whole[:, t - 1].gather(1, chosen[-1][..., None].expand_as(whole[:, 0]))
             apart = (before[:, None] - whole[:, t, orders]).square().sum((-1, -2))
             chosen.append(orders[apart.argmin(1)])
         order = torch.stack(chosen, 1)  # (B, T, K)
-        place, size, turn, looks = (
+        return tuple(
             part.take_along_dim(order.view(*order.shape, *(1,) * (part.ndim - 3)), 2)
             for part in parts
         )
-        return self.join(place, size, turn, looks)
+
+
+def turned(turn: Tensor, angle: Tensor) -> Tensor:
+    """Turns (..., 8) at angle 0 => at ``angle`` (...), in radians."""
+    across, down = turn.unflatten(-1, (2, -1)).unbind(-2)
+    powers = torch.tensor(_TURNS, device=turn.device)
+    cos, sin = torch.cos(angle[..., None] * powers), torch.sin(angle[..., None] * powers)
+    return torch.cat([across * cos - down * sin, across * sin + down * cos], -1)
+
+
+def _unturned(turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns (B, T, K, 8) => how far each object has turned since the first frame, in radians
+    (B, T, K), and its turns at angle 0.
+
+    From a frame to the next it turns by what makes it most like all before: of what looks alike
+    after a part of a turn, by the least. What looks alike however it is turned (a circle) does not.
+    """
+    steps = torch.arange(-_TURNED, _TURNED + 1, device=turn.device).deg2rad()
+    dear = _STILL * steps.square()
+    angle, before = torch.zeros_like(turn[:, 0, :, 0]), turn[:, 0]
+    angles, backs = [angle], [before]
+    for now in turn[:, 1:].unbind(1):
+        backwards = turned(now[..., None, :], -angle[..., None] - steps)  # (B, K, steps, 8)
+        like = (backwards * before[..., None, :]).sum(-1) / len(backs) - dear
+        best = like.argmax(-1)
+        angle = angle + steps[best]
+        back = backwards.take_along_dim(best[..., None, None], -2).squeeze(-2)
+        before = before + back
+        angles.append(angle)
+        backs.append(back)
+    return torch.stack(angles, 1), torch.stack(backs, 1)
 
 
 def _normalised(looks: Tensor) -> Tensor:
@@ -215,7 +262,8 @@ class FrameEncoder(nn.Module):
         looks = F.rms_norm(looks.float(), looks.shape[-1:]).view(*color.shape[:2], -1)
         around = torch.cat([ground, contrast.log() + 2], 1)[:, None].expand(-1, color.shape[1], -1)
         hidden = self.hidden(torch.cat([looks, around, size.log()[..., None] + 1.5, color], 2))
-        return self.codes.join(place, size, turn, self.out(F.silu(hidden)))
+        angle = torch.zeros_like(size)
+        return self.codes.join(place, size, angle, turn, self.out(F.silu(hidden)))
 
     def _owners(self, differs: Tensor, strength: Tensor) -> Tensor:
         """How much each pixel belongs to each object (N, K, pixels): all to one (k-means).
@@ -270,7 +318,7 @@ class FrameEncoder(nn.Module):
         """How what the windows show (N·K, 4, pixels) is turned: (N·K, 8), see ``Codes``."""
         counts = seen[:, 3].square().square() + 1e-8
         across, down, around = (counts @ self.harmonics).chunk(3, 1)
-        return torch.stack([across, down], -1).div(around[..., None]).flatten(1)
+        return torch.cat([across / around, down / around], 1)
 
 
 class FrameDecoder(nn.Module):
@@ -294,8 +342,8 @@ class FrameDecoder(nn.Module):
         self.drawings = nn.Linear(2 * width, _MASKS * detail * detail)
 
     def forward(self, codes: Tensor) -> Tensor:
-        place, size, turn, looks = self.codes.split(codes)
-        x = self.body(torch.cat([turn, looks], -1))
+        place, size, angle, turn, looks = self.codes.split(codes)
+        x = self.body(torch.cat([turned(turn, angle), looks], -1))
         ground, colors, drawings = self.ground(x).mean(1), self.colors(x), self.drawings(x)
         k, detail = self.codes.objects, self.detail
         with torch.autocast(codes.device.type, enabled=False):
@@ -349,7 +397,7 @@ class FrameAutoencoder(nn.Module):
         if "codes" not in batch.shared:
             codes = _in_parts(self.encoder, batch.frames.flatten(0, 1))
             codes = codes.view(*batch.frames.shape[:2], -1)
-            batch.shared["codes"] = self.layout.in_order(codes)
+            batch.shared["codes"] = self.layout.followed(codes)
         return batch.shared["codes"]
 
     def clips(self, codes: Tensor) -> Tensor:

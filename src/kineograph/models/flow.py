@@ -86,7 +86,7 @@ class Denoiser(nn.Module):
     """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D).
 
     It takes a clip as the courses that its numbers run over all frames: of each object's x, y,
-    size, turn and looks. All go through the same weights, and x comes and leaves by the same ones
+    size, angle, turn and looks. All go through the same weights, and x comes and leaves by the same ones
     as y: who has learned to go quickly across can go quickly down.
     """
 
