@@ -8,16 +8,9 @@ import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.data.sources import shapes
-from kineograph.models.autoencoder import (
-    AutoencoderConfig,
-    Codes,
-    FrameAutoencoder,
-    FrameDecoder,
-    FrameEncoder,
-    check,
-    turned,
-)
+from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, check
 from kineograph.models.base import TensorBatch, VideoShape, to_model
+from kineograph.models.objects import Codes, FrameDecoder, FrameEncoder, turned
 
 SHAPE = VideoShape(4, 64, 64)
 
@@ -172,7 +165,7 @@ def test_a_shape_that_cannot_be_coded_is_refused(shape: VideoShape) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("objects", 0),
+        ("objects", -1),
         ("appearance", 1),
         ("detail", 2),
         ("drawing_width", 1),

@@ -41,7 +41,7 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -
 
 def test_the_discriminator_reads_the_caption_and_the_order_of_frames() -> None:
     judge = model().discriminator
-    codes = torch.randn(1, 4, 15).repeat(2, 1, 1)
+    codes = torch.randn(1, 4, 16).repeat(2, 1, 1)
     scores = judge(codes, torch.tensor([[1, 2], [1, 3]]))
     assert scores[0] != scores[1]
     swapped = judge(codes[:1, [1, 0, 2, 3]], torch.tensor([[1, 2]]))

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.layers import attention
 from kineograph.text.encoders import BagOfWords
 
 DEFAULT_STEPS = 8
@@ -74,9 +75,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         shift, scale, then_shift, then_scale = self.modulation(condition).chunk(4, -1)
         looking = self.look(torch.addcmul(shift, self.norm(x), 1 + scale))
-        query, key, value = looking.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        x = x + self.seen(seen)
+        x = x + self.seen(attention(looking, self.heads))
         hidden = self.first(torch.addcmul(then_shift, self.norm(x), 1 + then_scale))
         out: Tensor = x + self.second(F.relu(hidden))
         return out
@@ -85,8 +84,8 @@ class Block(nn.Module):
 class Denoiser(nn.Module):
     """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D).
 
-    It takes a clip as the courses that its numbers run over all frames: of each object's x, y,
-    size, angle, turn and looks. All go through the same weights, and x comes and leaves by the same ones
+    It takes a clip as the courses of its numbers over all frames: of each object's x, y, size,
+    angle, turn and looks. All go through the same weights, and x comes and leaves by the same ones
     as y: who has learned to go quickly across can go quickly down.
     """
 
