@@ -149,10 +149,30 @@ def test_what_a_recipe_gets_wrong_is_named(
 def test_every_recipe_is_complete_and_survives_toml(name: str, tmp_path: Path) -> None:
     from kineograph.core import config
 
-    recipe = recipes.resolve(name)
+    wanted = {"data": {"path": "my-sheets"}} if name == "sprites" else {}
+    recipe = recipes.resolve(name, wanted)
     path = tmp_path / "recipe.toml"
     path.write_text(config.to_toml(recipe.to_dict()))
     assert recipes.resolve(str(path)) == recipe
+
+
+def test_a_recipe_that_needs_a_folder_says_so() -> None:
+    with pytest.raises(RequestError, match=r"data\.path"):
+        recipes.resolve("sprites")
+
+
+@pytest.mark.parametrize("name", ["shapes-128", "shapes-256"])
+def test_recipes_for_a_gpu_run_on_a_processor_in_small(name: str, tmp_path: Path) -> None:
+    """The pictures as large as they are; the networks narrow, and two clips."""
+    small = {
+        "model": {"width": 16, "drawing_width": 8, "turns_a_step": 1, "autoencoder_share": 0.5},
+        "training": {"steps": 2, "batch_size": 2},
+    }
+    recipe = recipes.resolve(name, small)
+    assert api.train(recipe, tmp_path / "run").steps == 2
+    pipeline = api.load(tmp_path / "run")
+    side = int(name.split("-")[1])
+    assert pipeline("a small red circle moving up")[0].frames.shape == (16, side, side, 3)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,43 @@ def shapes() -> dict[str, Any]:
     }
 
 
+def shapes_128() -> dict[str, Any]:
+    """The same at 128×128 in 16 frames, for a GPU."""
+    return _larger(shapes(), side=128, batch_size=1024)
+
+
+def shapes_256() -> dict[str, Any]:
+    """The same at 256×256 in 16 frames, for a GPU."""
+    return _larger(shapes(), side=256, batch_size=256)
+
+
+def _larger(values: dict[str, Any], side: int, batch_size: int) -> dict[str, Any]:
+    """More pixels and frames, drawn in more detail by wider networks."""
+    sizes = {"num_frames": 16, "height": side, "width": side}
+    wider = {"detail": side // 2, "drawing_width": 192, "width": 512}
+    return {
+        "data": values["data"] | sizes,
+        "model": values["model"] | wider,
+        "training": values["training"] | {"batch_size": batch_size},
+    }
+
+
+def sprites() -> dict[str, Any]:
+    """Characters from layered sheets (``data.path``) by the flow, region by region."""
+    return {
+        "data": {"source": "sprites"},
+        "model": {
+            "family": "flow",
+            "objects": 0,
+            "appearance": 24,
+            "detail": 16,
+            "drawing_width": 192,
+            "autoencoder_share": 0.4,
+        },
+        "training": {"steps": 4000, "batch_size": 128},
+    }
+
+
 def tutorial_baseline() -> dict[str, Any]:
     """The tutorial's own frame GAN, to the letter, on the same clips."""
     return {
@@ -92,7 +129,15 @@ def tutorial_baseline() -> dict[str, Any]:
 
 RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
     recipe.__name__.replace("_", "-"): recipe
-    for recipe in (tutorial, tutorial_gan, tutorial_baseline, shapes)
+    for recipe in (
+        tutorial,
+        tutorial_gan,
+        tutorial_baseline,
+        shapes,
+        shapes_128,
+        shapes_256,
+        sprites,
+    )
 }
 
 
