@@ -7,7 +7,7 @@ import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.models.base import TensorBatch, VideoShape, noise_for
-from kineograph.models.flow import Config, Model, time_features
+from kineograph.models.flow import Config, Model, cosines, time_features
 
 SHAPE = VideoShape(4, 16, 16)
 TOKENS = torch.tensor([[1, 2], [1, 3]])
@@ -40,8 +40,34 @@ def test_a_denoiser_that_has_learned_nothing_guesses_linearly() -> None:
     fresh = model()
     denoiser = fresh.denoiser
     codes, yes = torch.randn(2, *fresh.noise_shape), torch.ones(2, dtype=torch.bool)
-    assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), codes)
+    assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), codes, atol=1e-5)
     assert torch.equal(denoiser(codes, torch.zeros(2), TOKENS, yes), torch.zeros_like(codes))
+
+
+def test_noise_in_what_stays_is_known_before_anything_is_learned() -> None:
+    """Clips whose codes stay as they are: half noise, and yet the guess hardly moves."""
+    fresh = model()
+    codes = torch.randn(64, 1, fresh.noise_shape[1]).expand(64, *fresh.noise_shape)
+    fresh.denoiser.measure(codes)
+    noisy = 0.5 * codes[:2] + 0.5 * torch.randn(2, *fresh.noise_shape)
+    guess = fresh.denoiser(noisy, torch.full((2,), 0.5), TOKENS, torch.ones(2, dtype=torch.bool))
+    assert noisy.std(1).mean() > 0.3
+    assert guess.std(1).mean() < 0.02
+    assert (guess - codes[:2]).square().mean() < 0.3
+
+
+def test_deviations_are_found_in_the_first_turns_and_stay() -> None:
+    fresh = model()
+    for k in range(150):
+        fresh.denoiser.measure((2.0 if k < 100 else 9.0) * torch.randn(64, *fresh.noise_shape))
+    assert torch.allclose(fresh.denoiser.spread, torch.tensor(2.0), rtol=0.05)
+
+
+@pytest.mark.parametrize("frames", [3, 10])
+def test_the_cosine_transform_is_orthogonal_and_starts_with_the_mean(frames: int) -> None:
+    waves = cosines(frames)
+    assert torch.allclose(waves @ waves.T, torch.eye(frames), atol=1e-6)
+    assert torch.allclose(waves[0], torch.full((frames,), frames**-0.5))
 
 
 @pytest.mark.parametrize("width", [4, 100, 200])
@@ -59,6 +85,7 @@ def exact(fresh: Model, mean: torch.Tensor) -> Model:
         own = mean * prompted[:, None, None]
         return own + t * (x - t * own) / (t.square() + (1 - t).square())
 
+    denoiser.measure = lambda codes: None  # type: ignore[attr-defined]  # a function, as any other
     fresh.denoiser = denoiser  # type: ignore[assignment]
     return fresh
 

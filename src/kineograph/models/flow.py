@@ -37,6 +37,8 @@ _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
 _HEAD = 64  # features of a head of attention
 _TIMES = (-1.2, 0.9)  # mean and deviation of log t / (1 − t) in training
+_MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
+_LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to tell
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -87,14 +89,22 @@ class Denoiser(nn.Module):
     It takes a clip as the courses of its numbers over all frames: of each object's x, y, size,
     angle, turn and looks. All go through the same weights, and x comes and leaves by the same ones
     as y: who has learned to go quickly across can go quickly down.
+
+    Inside, time is told in frequencies (a cosine transform). White noise is as white there, while
+    what stays as it is through a clip is all in the first, and what moves evenly in a few: so the
+    noise in the others is known for what it is before anything is learned.
     """
 
+    waves: Tensor
     spread: Tensor
+    turns: Tensor
 
     def __init__(self, config: Config, layout: Codes, frames: int, vocabulary_size: int) -> None:
         super().__init__()
         self.kinds, width = layout.kinds, config.width
-        self.register_buffer("spread", layout.spread, persistent=False)
+        self.register_buffer("waves", cosines(frames), persistent=False)
+        self.register_buffer("spread", torch.ones(frames, layout.features))
+        self.register_buffer("turns", torch.zeros(()))
         self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
@@ -118,6 +128,7 @@ class Denoiser(nn.Module):
 
         With x_t = t·x₁ + (1 − t)·ε, of which x₁ has the variance σ² and ε has 1, the best linear
         guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
+        σ is that of each number in each frequency.
         """
         text = torch.where(prompted[:, None], self.text(tokens), self.no_text)
         # The caption acts by linear maps: deeper ones would fit the captions of the training, and a
@@ -127,12 +138,27 @@ class Denoiser(nn.Module):
         told = self.told(text).view(len(text), self.courses, -1)
         t = t[:, None, None]
         variance = (t * self.spread).square() + (1 - t).square()
-        x = self._read(noisy * variance.rsqrt()) + told + self.which
+        waves = self._over_time(self.waves, noisy)
+        x = self._read(waves * variance.rsqrt()) + told + self.which
         for block in self.blocks:
             x = block(x, condition)
-        guess = noisy * t * self.spread.square() / variance
-        clean: Tensor = (guess + self.spread * self._written(x, noisy.shape[1])).float()
-        return clean
+        guess = waves * t * self.spread.square() / variance
+        written = self._written(x, noisy.shape[1]).float()
+        return self._over_time(self.waves.T, guess + self.spread * written)
+
+    @torch.no_grad()
+    def measure(self, codes: Tensor) -> None:
+        """Find ``spread`` from codes (B, T, D), over the first turns."""
+        found = self._over_time(self.waves, codes).square().mean(0)
+        share = (self.turns < _MEASURED_TURNS) / (self.turns + 1)
+        spread = self.spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD)
+        self.spread.copy_(spread)
+        self.turns += 1
+
+    @staticmethod
+    def _over_time(matrix: Tensor, codes: Tensor) -> Tensor:
+        with torch.autocast(codes.device.type, enabled=False):  # in bf16 a pixel would be lost
+            return matrix @ codes.float()
 
     def _read(self, codes: Tensor) -> Tensor:
         """Codes (B, T, D) => courses (B, N, width)."""
@@ -184,6 +210,7 @@ class Model(VideoModel):
         as the places, and wide enough to reach 1, where it is as strong as the rest.
         """
         x1 = self.autoencoder.codes(batch)
+        self.denoiser.measure(x1)
         mean, deviation = _TIMES
         t = torch.sigmoid(mean + deviation * torch.randn(len(x1), device=x1.device))
         left = (1 - t)[:, None, None]
@@ -228,3 +255,11 @@ def time_features(t: Tensor) -> Tensor:
     ratio = torch.log(near / (1 - near))[:, None]
     waves = torch.linspace(math.log(0.05), math.log(5), _TIME_FEATURES // 2, device=t.device).exp()
     return torch.cat([torch.sin(ratio * waves), torch.cos(ratio * waves)], dim=1)
+
+
+def cosines(frames: int) -> Tensor:
+    """The orthogonal cosine transform over time (T, T), slowest first (DCT-II)."""
+    when = (torch.arange(frames) + 0.5) * math.pi / frames
+    waves = torch.cos(torch.arange(frames)[:, None] * when) * math.sqrt(2 / frames)
+    waves[0] /= math.sqrt(2)
+    return waves

@@ -29,8 +29,7 @@ _PLACES = 4.0  # standard deviation of places in a code
 _SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
 _TURNS = (2, 3, 4, 5)  # a square looks alike after a quarter of a turn and shows in the 4, ...
 _TURN_SCALE = 3.0  # in a code; what is measured is 0.4 to 0.8 long for shapes with corners
-_ANGLES = 2.0  # standard deviation of angles in a code, where a few things spin
-_ANGLE_SCALE = 6.0  # of an angle in radians
+_ANGLE_SCALE = 6.0  # in a code, of an angle in radians
 _TURNED = 45  # degrees at most from a frame to the next; half a square's symmetry
 _STILL = 0.1  # what a radian more, squared, has to be worth in likeness
 _NEAR = 2.2  # sizes from its centre: no corner is further
@@ -68,14 +67,6 @@ class Codes:
         coordinates, sizes, angles, turns, looks."""
         k = self.objects
         return [(2 * k, 1), (k, 1), (k, 1), (k, self.turn), (k, self.appearance)]
-
-    @property
-    def spread(self) -> Tensor:
-        """The standard deviation of each number of a code (D,), about."""
-        (places, _), (sizes, _), (angles, _), *_ = self.kinds
-        rest = self.features - places - sizes - angles
-        each = [(places, _PLACES), (sizes, 1.0), (angles, _ANGLES), (rest, 1.0)]
-        return torch.cat([torch.full((count,), spread) for count, spread in each])
 
     def join(
         self, place: Tensor, size: Tensor, angle: Tensor, turn: Tensor, looks: Tensor

@@ -40,8 +40,6 @@ class Codes:
         self.kinds = regions * [(1, appearance)]
         """How many there are of each kind, and of how many numbers: what the numbers of a region
         mean is like no other's."""
-        self.spread = torch.ones(self.features)
-        """The standard deviation of each number of a code (D,)."""
 
     def settle(self, codes: Tensor) -> Tensor:
         """The nearest that could be a code: each region's normalised."""
