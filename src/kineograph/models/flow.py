@@ -103,7 +103,9 @@ class Denoiser(nn.Module):
         super().__init__()
         self.kinds, width = layout.kinds, config.width
         self.register_buffer("waves", cosines(frames), persistent=False)
-        self.register_buffer("spread", torch.ones(frames, layout.features))
+        self.moving = len(layout.spread)
+        rest = torch.ones(layout.features - self.moving)
+        self.register_buffer("spread", torch.cat([layout.spread, rest]).repeat(frames, 1))
         self.register_buffer("turns", torch.zeros(()))
         self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
@@ -148,11 +150,15 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
-        """Find ``spread`` from codes (B, T, D), over the first turns."""
-        found = self._over_time(self.waves, codes).square().mean(0)
+        """Find ``spread`` from codes (B, T, D), over the first turns; but not of what moves.
+
+        A bounce has frequencies that a straight way has not, and so their deviations say little of
+        either: with those, orbits and bounces took three times as long to learn.
+        """
+        found = self._over_time(self.waves, codes[..., self.moving :]).square().mean(0)
         share = (self.turns < _MEASURED_TURNS) / (self.turns + 1)
-        spread = self.spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD)
-        self.spread.copy_(spread)
+        spread = self.spread[:, self.moving :]
+        spread.copy_(spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD))
         self.turns += 1
 
     @staticmethod

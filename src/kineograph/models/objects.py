@@ -29,6 +29,7 @@ _PLACES = 4.0  # standard deviation of places in a code
 _SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
 _TURNS = (2, 3, 4, 5)  # a square looks alike after a quarter of a turn and shows in the 4, ...
 _TURN_SCALE = 3.0  # in a code; what is measured is 0.4 to 0.8 long for shapes with corners
+_ANGLES = 2.0  # standard deviation of angles in a code, where a few things spin
 _ANGLE_SCALE = 6.0  # in a code, of an angle in radians
 _TURNED = 45  # degrees at most from a frame to the next; half a square's symmetry
 _STILL = 0.1  # what a radian more, squared, has to be worth in likeness
@@ -57,6 +58,9 @@ class Codes:
     def __init__(self, objects: int, appearance: int) -> None:
         self.objects, self.appearance = objects, appearance
         self.turn = 2 * len(_TURNS)
+        deviations = [(2, _PLACES), (1, 1.0), (1, _ANGLES)]  # of places, sizes, angles
+        self.spread = torch.cat([torch.full((n * objects,), each) for n, each in deviations])
+        """The standard deviations of the numbers at the front, which change as an object moves."""
         self.measured = (4 + self.turn) * objects
         """Numbers at the front that are measured; looks follow."""
         self.features = self.measured + appearance * objects

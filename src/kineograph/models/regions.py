@@ -30,6 +30,8 @@ def cut(shape: VideoShape, side: int) -> Cut:
 class Codes:
     """How the numbers of a code (..., D) are laid out: of R regions, row by row, A numbers each."""
 
+    spread = torch.ones(0)
+    """The standard deviations of numbers that change as an object moves."""
     measured = 0
     """Numbers that are measured, not learned."""
 
