@@ -21,7 +21,7 @@ from kineograph.evaluation.corruptions import CORRUPTIONS, MILD, WRONG_CAPTION
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.own_error import BROKEN, RIGHT, own_error
 from kineograph.evaluation.split_report import SplitReport, render
-from kineograph.evaluation.verifier import verify
+from kineograph.evaluation.verifier import Verdict, verify
 
 TRAIN, HELD = (Source(Config(split=split, two_objects=0.3)) for split in ("train", "held-out"))
 
@@ -79,6 +79,22 @@ def test_it_measures_velocity_and_memory(found: SplitEvaluation) -> None:
     assert own < 0.05
     nearest = next(v for name, v in found.measures.items() if "nearest" in name)
     assert nearest > 0
+
+
+def test_how_near_clips_are_to_their_rendering_is_averaged_where_a_judge_knows(
+    found: SplitEvaluation,
+) -> None:
+    """Half of Copycat's clips are blank."""
+
+    def judge(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
+        return Verdict("yes", [], {"psnr": 30.0 if frames.any() else 10.0})
+
+    name = "PSNR to the true rendering, dB"
+    told = evaluate_split(
+        Copycat(), Split("shapes", "held-out", HELD, TRAIN), judge, count=40, seed=9
+    )
+    assert told.measures[name] == pytest.approx(20)
+    assert name not in found.measures
 
 
 class Repeating:

@@ -40,8 +40,8 @@ def pyramid_loss(difference: Tensor, halvings: int = 2) -> Tensor:
 def attention(looking: Tensor, heads: int) -> Tensor:
     """Queries, keys and values (B, N, 3·D) => what each of N sees in the others (B, N, D).
 
-    Spelled out, since there are a handful: PyTorch's own takes six times as long for 12, backward,
-    on a processor (``scaled_dot_product_attention``, 2.13).
+    Spelled out, since there are a handful: PyTorch's own takes six times as long for 12, forward
+    and backward, on a processor (``scaled_dot_product_attention``, 2.13).
     """
     parts = looking.view(*looking.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)
     query, key, value = parts.unbind(0)
