@@ -195,7 +195,7 @@ def test_clips_play_and_have_stills_and_words(page: str) -> None:
 def test_a_still_shows_where_the_object_was_in_every_frame(clips: list[Clip]) -> None:
     down = next(clip for clip in clips if clip.caption == "circle moving down")
     assert down.facts is not None
-    exposed = parts._exposure(down).frames
+    exposed = parts.exposure(down).frames
     assert exposed.shape == (1, *down.frames.shape[1:])
     darkness = [255 - exposed[0, int(y), int(x), 0] for x, y in down.facts.objects[0].position]
     assert darkness[-1] == 255

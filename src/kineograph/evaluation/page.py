@@ -77,7 +77,7 @@ def clip_figure(clip: Clip, verdict: Verdict, prompt: str) -> Html:
     if max(height, width) > 160:
         css += " large"
     words = {"prompt": prompt, "mark": mark, "tip": tip, "why": why}
-    pictures = {"video": webp(clip), "still": webp(_exposure(clip))}
+    pictures = {"video": webp(clip), "still": webp(exposure(clip))}
     path = _path(verdict.measured, height, width)
     return fill("clip", css=css, width=width, height=height, path=path, **words, **pictures)
 
@@ -101,7 +101,7 @@ def webp(clip: Clip) -> str:
     return "data:image/webp;base64," + base64.b64encode(data).decode()
 
 
-def _exposure(clip: Clip) -> Clip:
+def exposure(clip: Clip) -> Clip:
     """One frame that shows the whole motion, earlier moments fainter: what a still can tell."""
     frames = clip.frames.astype(np.float32)
     background = np.median(frames.reshape(-1, 3), axis=0)

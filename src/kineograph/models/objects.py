@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from kineograph.models.base import VideoShape
 
-_REACH = 2.5  # half a window's side, in sizes of the object
+REACH = 2.5
+"""Half a window's side, in sizes of the object."""
 _SIZES = (0.06, 0.4)  # smallest and largest, in half sides of the picture; the window is all then
 _PLACES = 4.0  # standard deviation of places in a code
 _SCALE = _PLACES / 0.58  # of a place anywhere in the picture the deviation is 0.58
@@ -177,7 +178,7 @@ class FrameEncoder(nn.Module):
         window = _grid(detail, detail)
         self.register_buffer("window", window, persistent=False)
         self.register_buffer(
-            "harmonics", _harmonics(_REACH * window.flatten(0, 1)), persistent=False
+            "harmonics", _harmonics(REACH * window.flatten(0, 1)), persistent=False
         )
         seen = 4 * detail * detail
         self.look = nn.Sequential(
@@ -252,7 +253,7 @@ class FrameEncoder(nn.Module):
 
         Besides red, green and blue, how strong they are together: the shape in any colour.
         """
-        reach = _REACH * size.detach()[..., None, None, None]
+        reach = REACH * size.detach()[..., None, None, None]
         points = place.detach()[..., None, None, :] + reach * self.window
         points = points.flatten(0, 1) / points.new_tensor(self.extent)
         if self.codes.objects > 1:
@@ -298,7 +299,7 @@ class FrameDecoder(nn.Module):
         with torch.autocast(codes.device.type, enabled=False):
             drawings = drawings.float().view(-1, _MASKS, detail, detail)
             points = self.pixels - place[..., None, None, :]
-            points = points / (_REACH * size[..., None, None, None])
+            points = points / (REACH * size[..., None, None, None])
             layers = _sampled(drawings, points.flatten(0, 1)).flatten(2)
             drawn = colors.float().view(-1, 3, _MASKS) @ layers
             drawn = drawn.view(len(codes), k, 3, *self.pixels.shape[:2]).sum(1)
