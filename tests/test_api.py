@@ -227,6 +227,17 @@ def test_a_model_is_tried_on_any_split_of_its_source(shapes_run: Path, tmp_path:
     assert "How training went" in text
 
 
+def test_a_model_is_tried_on_phrasings_that_it_never_saw(shapes_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    found = api.evaluate_split(shapes_run, split="rephrased", count=12, report_to=page)
+    assert (found.split, found.model.joint.of) == ("rephrased", 12)
+    assert found.ceiling.joint.share > 0.8 > 0.2 > found.floor.joint.share
+    for told in (" ".join(page.read_text().split()), " ".join(found.format().split())):
+        assert "a noun with a verb that training never says together" in told
+    assert max(map(len, found.format().splitlines())) <= 80
+    assert found.as_json()["about"].startswith("Facts of training")
+
+
 def test_a_model_is_tried_on_another_source_in_its_own_size(
     shapes_run: Path, tmp_path: Path, dataset: Callable[[str], Path]
 ) -> None:
@@ -270,6 +281,7 @@ def test_a_frechet_distance_of_few_clips_is_refused_before_the_work(shapes_run: 
     ("told", "why"),
     [
         ({"split": "no such"}, "no such"),
+        ({"split": "rephrase"}, 'Did you mean "rephrased"'),
         ({"source": "tutorial", "split": "train"}, "no splits"),
         ({"source": "nowhere"}, "nowhere"),
         ({"source": "sprites"}, "Add --path FOLDER"),

@@ -224,7 +224,8 @@ def evaluate_split(
         return pipeline.batch(prompts, range(len(prompts)), seed)
 
     judge_clip, pairs = judge_of(asked), getattr(module, "PAIRS", ())
-    data_of = Split(name, split or "all", asked, trained, pairs)
+    about = getattr(module, "SPLITS", {}).get(split, "")
+    data_of = Split(name, split or "all", asked, trained, pairs, about)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
         told = {"source": name, "path": path, "split": split, "count": count, "seed": seed}

@@ -6,9 +6,11 @@ The judge asks of a video what ``parse`` makes of its prompt; a source writes it
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kineograph.core.conventions import BLACK, MAX_PROMPT_CHARACTERS, RGB, WHITE
 from kineograph.core.errors import RequestError, nearest
@@ -69,6 +71,7 @@ COLORS: dict[str, RGB] = {
 MAX_OBJECTS = 2
 
 # The first phrasing of each is the plainest; ``describe`` uses them all, ``parse`` knows more.
+# Verbs come in two forms, one after the other: "drifting", "drifts".
 _SAID: dict[str, dict[str, tuple[str, ...]]] = {
     "shape": {
         "circle": ("circle", "disc", "ball"),
@@ -215,13 +218,34 @@ def check_prompt(prompt: str) -> str:
 # ---- facts => caption -----------------------------------------------------------------------
 
 
-def describe(description: Description, phrasing: int = 0) -> str:
+def spoken(kind: str, meaning: str) -> tuple[str, ...]:
+    """The words that ``describe`` has for "shape", "circle" and the like, the plainest first."""
+    return _SAID[kind][meaning]
+
+
+Pair = tuple[str, str]  # a noun and a verb: ("disc", "drifts")
+
+
+@functools.cache
+def pairs(shape: str, verb: str) -> tuple[Pair, ...]:
+    """Every noun for a shape with every verb for what it does, the plainest first."""
+    return tuple((n, v) for v in spoken("verb", verb) for n in spoken("shape", shape))
+
+
+def describe(
+    description: Description,
+    phrasing: int = 0,
+    allowed: Callable[[str, str], Sequence[Pair]] = pairs,
+) -> str:
     """Facts => caption, such as "a small red circle moving up-right quickly on a white background".
 
     ``phrasing`` 0 is the plainest; any other number from 0 picks among synonyms and word orders.
+    ``allowed`` gives the pairs of ``pairs`` that may be said, one or more.
     """
     choose = _Chooser(phrasing)
-    objects = [_describe_object(o, choose) for o in description.objects]
+    objects = [
+        _describe_object(o, choose, allowed(o.shape, o.motion.verb)) for o in description.objects
+    ]
     said = f" {choose.word('while', 'and')} ".join(objects)
     if not description.background:
         return said
@@ -230,12 +254,12 @@ def describe(description: Description, phrasing: int = 0) -> str:
     return choose(f"{said} {ground}", f"{ground}, {said}")
 
 
-def _describe_object(o: ObjectDescription, choose: _Chooser) -> str:
-    kinds = (("size", o.size), ("color", o.color), ("shape", o.shape))
-    noun = " ".join(choose.word(kind, meaning) for kind, meaning in kinds if meaning)
-    if o.size or o.color:  # the tutorial's bare "circle" has no article
-        noun = f"{_article(noun)} {noun}"
-    verb = choose.word("verb", o.motion.verb)
+def _describe_object(o: ObjectDescription, choose: _Chooser, allowed: Sequence[Pair]) -> str:
+    kinds = (("size", o.size), ("color", o.color))
+    adjectives = [choose.word(kind, meaning) for kind, meaning in kinds if meaning]
+    noun, verb = choose(*allowed)
+    if adjectives:  # the tutorial's bare "circle" has no article
+        noun = " ".join([_article(adjectives[0]), *adjectives, noun])
     manner = choose.word("manner", o.motion.manner) if o.motion.manner else ""
     if o.diagonally:
         manner = f"diagonally {manner}"
@@ -244,13 +268,16 @@ def _describe_object(o: ObjectDescription, choose: _Chooser) -> str:
     return choose(*(" ".join(word for word in order if word) for order in orders))
 
 
+_Option = TypeVar("_Option")
+
+
 class _Chooser:
     """Options by the digits of a number: 0 always takes the first."""
 
     def __init__(self, phrasing: int) -> None:
         self.left = phrasing
 
-    def __call__(self, *options: str) -> str:
+    def __call__(self, *options: _Option) -> _Option:
         self.left, digit = divmod(self.left, len(options))
         return options[digit]
 

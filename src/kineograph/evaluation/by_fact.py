@@ -170,12 +170,15 @@ class SplitEvaluation:
     measures: Mapping[str, float]
     """What else was measured, by name: see ``velocity_errors`` and ``novelty``."""
     pairs: Sequence[tuple[str, str]] = ()
+    about: str = ""
+    """What sets the split apart, where its source says so."""
 
     def as_json(self) -> dict[str, Any]:
         """Numbers for a file."""
         return {
             "source": self.source,
             "split": self.split,
+            "about": self.about,
             "model": self.model.as_json(self.pairs),
             "ceiling": self.ceiling.as_json(),
             "floor": numbers(self.floor.joint),
@@ -189,7 +192,8 @@ class SplitEvaluation:
             lines = [f"{self.source}, {self.split}: cannot be judged. {why}"]
         else:
             head = _line("", "model", "95 % interval", "real clips")
-            lines = [f"{self.source}, {self.split}", head]
+            about = textwrap.wrap(self.about, 78, initial_indent="  ", subsequent_indent="  ")
+            lines = [f"{self.source}, {self.split}", *about, head]
             ceilings = self.ceiling.facts
             for fact, share in self.model.facts.items():
                 lines.append(_cells(fact, share, ceilings.get(fact)))
@@ -236,6 +240,8 @@ class Split:
     """What the model was trained on: its clips are compared with some of these."""
     pairs: Sequence[tuple[str, str]] = ()
     """Pairs of facts whose scores are told one by one."""
+    about: str = ""
+    """What sets the split apart."""
 
 
 def evaluate_split(
@@ -268,7 +274,9 @@ def evaluate_split(
         theirs, ours = (np.stack([clip.frames for clip in clips]) for clips in (real, made))
         taken = distance_of(theirs, ours, frechet)
         measures[taken.name] = taken.distance
-    return SplitEvaluation(data.name, data.split, model, ceiling, floor, measures, data.pairs)
+    return SplitEvaluation(
+        *(data.name, data.split, model, ceiling, floor, measures, data.pairs, data.about)
+    )
 
 
 def _diversity(

@@ -57,6 +57,7 @@ def render(data: SplitReport) -> str:
     rest = (_captions(found.model), _measures(found), curves(data.metrics))
     last = (judge_table(data.judge), repeat(data.command, data.environment, data.settings))
     names = {"clips": f"{len(found.model.trials):,}", "split": found.split, "source": found.source}
+    names["about"] = found.about
     story = fill("split-story", **names)
     if declined:
         story = fill("declined-story", why=declined, **names)

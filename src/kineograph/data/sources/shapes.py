@@ -19,7 +19,8 @@ Splits are made by a rule over facts (``held_out``), not by a list. About a fift
 colour × shape, shape × motion and motion × speed, and "up-right" without "diagonally", never occur
 in ``split="train"``; every clip of "held-out" has at least one of them. "out-of-range" says nothing
 that "train" does not, but shows what lies beyond its ranges: a clip is larger, or faster, or
-starts at the very edge.
+starts at the very edge. "rephrased" shows nothing that "train" does not, but says it in words that
+"train" never says together (``rephrasing.unsaid``): "disc drifts". No other split says those.
 """
 
 from __future__ import annotations
@@ -47,10 +48,18 @@ from kineograph.data.grammar import (
     ObjectDescription,
     describe,
 )
+from kineograph.data.rephrasing import can_rephrase, rephrased, said
 
 OBJECT_COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 BACKGROUNDS = ("white", "black", "grey", "brown", "navy")
-SPLITS = ("train", "held-out", "out-of-range")
+SPLITS = {
+    "train": "Facts and words as in training.",
+    "held-out": "Each clip has a pair of facts that training never shows.",
+    "out-of-range": "Objects are larger, faster or nearer to the edge than in training.",
+    "rephrased": "Facts of training; each caption has a noun with a verb that training never says"
+    " together, though it says both with others.",
+}
+"""Parts of the source => what sets them apart."""
 PAIRS = (("color", "shape"), ("shape", "motion"), ("motion", "speed"))
 """Pairs of facts of which some are held out; their scores are told one by one."""
 
@@ -81,7 +90,8 @@ class Config:
     width: int = DEFAULT_WIDTH
     """Width of the picture in pixels."""
     split: str = "train"
-    """"train", "held-out" (combinations that "train" never shows) or "out-of-range"."""
+    """"train", "held-out" (combinations that "train" never shows), "out-of-range", or "rephrased"
+    (words that "train" never says together)."""
     two_objects: float = 0.25
     """Share of the clips with two objects."""
     rewording: float = 0.5
@@ -102,6 +112,11 @@ class Source:
         for name in ("two_objects", "rewording"):
             if not 0 <= getattr(config, name) <= 1:
                 raise RequestError(f"data.{name} is {getattr(config, name)}.", "Choose 0 to 1.")
+        if config.split == "rephrased" and not config.rewording:
+            raise RequestError(
+                'The split "rephrased" has words that training with data.rewording 0 never says.',
+                "Train with a data.rewording above 0.",
+            )
         self.config = config
 
     def __len__(self) -> int:
@@ -125,11 +140,12 @@ class Source:
         objects = _placed(*self._drawn(u, trials[:, 1, :, -1]), trials, c)
         phrasing = np.where(u[:, 5] < c.rewording, u[:, 6] * 2**53, 0).astype(np.int64)
         ends = np.searchsorted(objects.clip, np.arange(len(u) + 1))
+        allowed = rephrased if c.split == "rephrased" else said
         captions, facts = [], []
         for first, end, words in zip(ends[:-1], ends[1:], phrasing.tolist(), strict=True):
             codes = objects.code[first:end].tolist()
             told = Description(tuple(map(_description, codes)), _background(codes[0]))
-            captions.append(describe(told, words))
+            captions.append(describe(told, words, allowed))
             facts.append(_facts(told, [objects.facts(k) for k in range(first, end)]))
         return Batch(_rendered(objects, len(u), c), captions, list(facts))
 
@@ -192,8 +208,8 @@ def held_out(color: str, shape: str, what: Motion, speed: str, diagonally: bool)
 def combinations(kind: str) -> np.ndarray:
     """Codes of what one object and its background can be.
 
-    ``kind`` is "train" or "held-out", or one of the ways to be out of range, whose combinations
-    are those of "train" that can be so.
+    ``kind`` is "train" or "held-out", or "rephrased" or one of the ways to be out of range, whose
+    combinations are those of "train" that can be so.
     """
     codes = np.arange(int(np.prod(_RADICES)))
     _, size, color, shape, deed = np.unravel_index(codes, _RADICES)
@@ -205,7 +221,10 @@ def combinations(kind: str) -> np.ndarray:
     ]
     chosen = np.array(table)[color, shape, deed] == (kind == "held-out")
     chosen &= ~((verb == "spinning") & np.isin(shape, _UNSPUN)) & ~(scales & (size > 0))
-    if kind == _LARGER:
+    if kind == "rephrased":
+        sayable = [[can_rephrase(s, what.verb) for what, _, _ in _DEEDS] for s in SHAPES]
+        chosen &= np.array(sayable)[shape, deed]
+    elif kind == _LARGER:
         chosen &= scales | (size == SIZES.index("large"))
     elif kind == _FASTER:
         chosen &= speed == "quickly"
@@ -254,12 +273,13 @@ def _spelled(split: str) -> tuple[str, ...]:
     u = seeds.uniform(0, np.arange(8192), 4)
     first = _pick(combinations("train" if split == "out-of-range" else split), u[:, 0])
     second = _partner(first[:, None], u[:, 1:2])[:, 0]
+    allowed = rephrased if split == "rephrased" else said
     spelled: set[str] = set()
     captions = []
     for k in range(len(u)):
         codes = (first[k], second[k])[: 1 + int(u[k, 2] < 0.25)]
         told = Description(tuple(_description(int(c)) for c in codes), _background(codes[0]))
-        caption = describe(told, int(u[k, 3] * 2**53))
+        caption = describe(told, int(u[k, 3] * 2**53), allowed)
         words = set(caption.replace(",", "").split())
         if k < 256 or words - spelled:
             captions.append(caption)
