@@ -58,7 +58,7 @@ class RefineConfig:
     """Training captions that it makes clips for, before it learns."""
     attempts: int = 4
     """Clips that it makes for each of them at most, until one passes."""
-    learning_rate: float = 0.3
+    learning_rate: float = 0.1
     """Times ``training.learning_rate``."""
     measured: int = 512
     """Fresh clips of training captions that are judged before and after, and as many of captions
