@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         load as load,
     )
     from kineograph.api import (
+        refine as refine,
+    )
+    from kineograph.api import (
         train as train,
     )
     from kineograph.api import (
@@ -57,6 +60,7 @@ _HOMES = {
     "generate_verified": "api",
     "load": "api",
     "read_video": "data.video_io",
+    "refine": "api",
     "train": "api",
     "verify": "api",
 }

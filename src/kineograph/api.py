@@ -1,4 +1,4 @@
-"""The only composer: load, train, generate, verify, evaluate.
+"""The only composer: load, train, refine, generate, verify, evaluate.
 
 The command line, the demo and notebooks are thin callers of what stands here.
 """
@@ -17,9 +17,10 @@ import torch
 
 from kineograph.core import config, registry, seeds
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_free, translate_os_errors, write_atomically
+from kineograph.core.files import check_free, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import check_prompt
+from kineograph.data.mixture import Mixture
 from kineograph.data.video_io import animation_bytes, read_video
 from kineograph.evaluation import split_report
 from kineograph.evaluation.accuracy import Evaluation, judged
@@ -31,16 +32,18 @@ from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.judges import judge_by_name, judge_of, source_by_name, verify_any
 from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.page import command_line
+from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models import checkpoint
-from kineograph.models.base import VideoModel, VideoShape
-from kineograph.recipes import SOURCES, Recipe, build, model_card
+from kineograph.models.base import VideoModel, VideoShape, lasting
+from kineograph.recipes import SOURCES, Recipe, build, model_card, refined, resumed
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.environment import environment, version
-from kineograph.training.loop import Ended, Hooks, Trainer, with_precision
+from kineograph.training.environment import environment, open_run, version
+from kineograph.training.loop import Ended, Hooks, Trainer, check, choose_device, with_precision
 from kineograph.training.metrics_log import read_metrics
+from kineograph.training.settings import RefineConfig
 
 MOST_CAPTIONS = 64
 """Training captions that are tried, of a source that has very many; a split has others."""
@@ -66,6 +69,8 @@ class TrainResult:
     ended: Ended
     notes: list[str]
     """What was passed over on a resume."""
+    refinement: Refinement | None = None
+    """What the judge has taught, where it did and the training came to its end."""
 
     @property
     def resume_command(self) -> str:
@@ -132,7 +137,7 @@ def generate_verified(
         prompts = [prompt] * len(items)
         return pipeline.batch(prompts, items, own, num_inference_steps, guidance_scale)
 
-    return best_of_attempts(best_of, make, count, prompt, decide)
+    return best_of_attempts(best_of, make, count, decide)
 
 
 def verify(
@@ -176,6 +181,14 @@ def evaluate(
     return replace(found, judge=ceiling_and_floor(real_clips(source, _REAL_CLIPS, seed), decide))
 
 
+def _recipe_of(pipeline: Pipeline) -> Recipe:
+    if "recipe" not in pipeline.info:
+        raise RequestError(
+            "This model does not say what it was trained on.", "Train one that does."
+        )
+    return build(pipeline.info["recipe"])
+
+
 def _trained_on(recipe: Recipe, path: str | Path | None) -> Source:
     """The source of a recipe; ``path`` is where its folder is now, if it has moved."""
     then = getattr(recipe.data, "path", None)
@@ -206,9 +219,7 @@ def evaluate_split(
     that tells it all. Raises RequestError for a split of a source that has none.
     """
     pipeline = load(model)
-    if "recipe" not in pipeline.info:
-        raise RequestError("This model does not say what it was trained on.", "Name prompts.")
-    recipe = build(pipeline.info["recipe"])
+    recipe = _recipe_of(pipeline)
     name = source or recipe.source
     own = name == recipe.source
     module = registry.load(SOURCES, name)
@@ -272,31 +283,41 @@ def train(
 ) -> TrainResult:
     """Train a recipe into the run folder ``out``, and write its ``model`` folder.
 
-    Raises RequestError where ``out`` is in the way, or nothing is there to resume.
+    Raises RequestError where ``out`` is in the way, nothing is there to resume, or a recipe that
+    refines finds nothing to learn from.
     """
     folder = Path(out)
     if resume:
-        recipe = _resumed(recipe, folder)
+        recipe = resumed(recipe, folder)
     else:
         check_free(folder)
+        check(recipe.training)
         recipe = replace(recipe, training=with_precision(recipe.training))
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    tokenizer = CaptionTokenizer.train(source.captions)
     first = source.clip(0, recipe.seed)
-    torch.manual_seed(seeds.seed_for(recipe.seed))
     shape = VideoShape(*first.frames.shape[:3])
-    model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
+    lessons = None if recipe.refine is None else _Lessons(recipe, recipe.refine, source, shape)
+    if lessons:
+        model, tokenizer = lessons.pipeline.model, lessons.pipeline.tokenizer
+    else:
+        tokenizer = CaptionTokenizer.train(source.captions)
+        torch.manual_seed(seeds.seed_for(recipe.seed))
+        model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)
     checker = _Checker(folder, captions, tokenizer, judge_of(source))
     hooks = replace(hooks or Hooks(), check=checker)
+    learned, training = (
+        (lessons.mixture, lessons.training) if lessons else (source, recipe.training)
+    )
     trainer = Trainer(
-        model, source, tokenizer, recipe.training, seed=recipe.seed, folder=folder, hooks=hooks
+        model, learned, tokenizer, training, seed=recipe.seed, folder=folder, hooks=hooks
     )
     if resume:
         trainer.resume()
     else:
-        _open_run(folder, recipe)
+        open_run(folder, config.to_toml(recipe.to_dict()))
     ended = trainer.run()
+    seconds = trainer.elapsed
     unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
     info = {
         "recipe": recipe.to_dict(),
@@ -305,7 +326,7 @@ def train(
         "fps": first.fps,
         "version": version(),
         "steps": trainer.step,
-        "seconds": round(trainer.elapsed, 1),
+        "seconds": round(seconds, 1),
     }
     checkpoint.save(
         folder / "model",
@@ -316,41 +337,87 @@ def train(
         info=info,
         card=model_card(recipe, info),
     )
+    refinement = None
+    if lessons and ended != "interrupted":
+        refinement = lessons.effect(Pipeline(trainer.ema.model, tokenizer, info))
+        told = json.dumps(refinement.as_json(), indent=2) + "\n"
+        write_atomically(folder / "refinement.json", told.encode())
     return TrainResult(
-        folder, trainer.step, trainer.elapsed, trainer.mean_accuracy, ended, trainer.notes
+        folder,
+        trainer.step,
+        seconds,
+        trainer.mean_accuracy,
+        ended,
+        trainer.notes,
+        refinement,
     )
 
 
-RESUMABLE = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
-"""Settings of a training that a resume may change; any other would make it another run."""
+def refine(
+    run: str | Path,
+    out: str | Path,
+    *,
+    minutes: float = 5.0,
+    teach: Sequence[str] = (),
+    seed: int = 0,
+    hooks: Hooks | None = None,
+) -> TrainResult:
+    """Let the model in the folder ``run`` learn from what a part of the judge accepts of its clips.
+
+    ``teach`` names the parts, see `RefineConfig`. ``out`` becomes a run folder of its own, and what
+    the judge says before and after is in its ``refinement.json``. Raises RequestError as `train`
+    does, and where nobody can judge, or no clip passes.
+    """
+    return train(refinement_of(run, minutes=minutes, teach=teach, seed=seed), out, hooks=hooks)
 
 
-def _resumed(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe to go on with: as it was begun, save for what may change."""
-    if not (folder / "config.toml").is_file():
-        raise RequestError(f"{folder} is no run folder.", "Train without --resume.")
-    kept = build(config.read_toml(folder / "config.toml"))
-    if recipe.training.precision == "auto":
-        begun = replace(recipe.training, precision=kept.training.precision)
-        recipe = replace(recipe, training=begun)
-    same = replace(recipe.training, **{name: getattr(kept.training, name) for name in RESUMABLE})
-    if replace(recipe, name=kept.name, training=same) != kept:
-        raise RequestError(
-            f"{folder} was begun with other settings.",
-            f"Resume with its own, {folder}/config.toml; only training.{', '.join(RESUMABLE)} "
-            "may change.",
+def refinement_of(
+    run: str | Path, *, minutes: float = 5.0, teach: Sequence[str] = (), seed: int = 0
+) -> Recipe:
+    """The recipe of `refine`, for ``train``."""
+    return refined(_recipe_of(load(run)), str(run), minutes=minutes, teach=teach, seed=seed)
+
+
+class _Lessons:
+    """What a refinement learns from: the model to go on with, and its own clips, chosen."""
+
+    def __init__(
+        self, recipe: Recipe, settings: RefineConfig, source: Source, shape: VideoShape
+    ) -> None:
+        settings.check()
+        device = str(choose_device(recipe.training.device))
+        self.settings, self.pipeline = settings, Pipeline.load(settings.run, device)
+        begun, model = _recipe_of(self.pipeline), self.pipeline.model
+        if (begun.family, begun.model, model.shape) != (recipe.family, recipe.model, shape):
+            raise RequestError(
+                f"The model in {settings.run} has other settings.",
+                "Those of a model, and the size of its clips, cannot change any more.",
+            )
+        if recipe.training.stop_at is not None:
+            raise RequestError(
+                "A refinement cannot stop at an accuracy.",
+                "That would use what is held out. Leave training.stop_at out.",
+            )
+        rate = recipe.training.learning_rate * settings.learning_rate
+        self.training = replace(recipe.training, learning_rate=rate)
+        unseen = captions_never_seen(recipe.source, recipe.data, settings.measured, recipe.seed)
+        self.teacher = Teacher(source, judge_of(source), settings.teach, recipe.seed, unseen)
+        chosen = self.teacher.chosen(self.pipeline.batch, settings.clips, settings.attempts)
+        self.chosen, self.mixture = len(chosen), Mixture(source, chosen, settings.share)
+        self.before = self.teacher.measure(self.pipeline.batch, settings.measured)
+        model.phases = lasting(model.phases)
+
+    def effect(self, after: Pipeline) -> Refinement:
+        """The judge's parts before and after."""
+        return Refinement(
+            run=self.settings.run,
+            taught=self.teacher.taught,
+            held_out=self.teacher.held_out,
+            asked=self.settings.clips,
+            chosen=self.chosen,
+            before=self.before,
+            after=self.teacher.measure(after.batch, self.settings.measured),
         )
-    return recipe
-
-
-def _open_run(folder: Path, recipe: Recipe) -> None:
-    with translate_os_errors(folder):
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-        (folder / "checkpoints").mkdir(exist_ok=True)
-    write_atomically(folder / "config.toml", config.to_toml(recipe.to_dict()).encode())
-    write_atomically(
-        folder / "environment.json", (json.dumps(environment(), indent=2) + "\n").encode()
-    )
 
 
 class _Checker:

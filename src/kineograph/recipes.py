@@ -6,14 +6,14 @@ source's settings), ``model`` (``family`` and that family's settings) and ``trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError, unknown
-from kineograph.training.settings import TrainingConfig
+from kineograph.training.settings import RefineConfig, TrainingConfig
 
 SOURCES = "kineograph.data.sources"
 FAMILIES = "kineograph.models"
@@ -32,15 +32,19 @@ class Recipe:
     """The family's own ``Config``."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
+    refine: RefineConfig | None = None
+    """Where it does not begin with random weights: what it goes on from, and how."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the TOML file."""
+        refine = {} if self.refine is None else {"refine": config.to_dict(self.refine)}
         return {
             "name": self.name,
             "seed": self.seed,
             "data": {"source": self.source, **config.to_dict(self.data)},
             "model": {"family": self.family, **config.to_dict(self.model)},
             "training": config.to_dict(self.training),
+            **refine,
         }
 
 
@@ -171,6 +175,7 @@ def build(values: Mapping[str, Any]) -> Recipe:
         model=config.build(registry.load(FAMILIES, family).Config, model, path="model"),
         training=common.training,
         seed=common.seed,
+        refine=common.refine,
     )
 
 
@@ -178,6 +183,45 @@ def build(values: Mapping[str, Any]) -> Recipe:
 class _Common:
     seed: int = 0
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    refine: RefineConfig | None = None
+
+
+def refined(
+    begun: Recipe, run: str, *, minutes: float, teach: Sequence[str] = (), seed: int = 0
+) -> Recipe:
+    """The recipe of a model => one that refines the model in the folder ``run``."""
+    return replace(
+        begun,
+        name=f"{begun.name.removesuffix('-refined')}-refined",
+        training=replace(begun.training, minutes=minutes, stop_at=None),
+        seed=seed,
+        refine=RefineConfig(run, tuple(teach)),
+    )
+
+
+RESUMABLE = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
+"""Settings of a training that a resume may change; any other would make it another run."""
+
+
+def resumed(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe to go on with in a run folder: as it was begun, save for what may change.
+
+    Raises RequestError where there is no run, or one with other settings.
+    """
+    if not (folder / "config.toml").is_file():
+        raise RequestError(f"{folder} is no run folder.", "Train without --resume.")
+    kept = build(config.read_toml(folder / "config.toml"))
+    if recipe.training.precision == "auto":
+        begun = replace(recipe.training, precision=kept.training.precision)
+        recipe = replace(recipe, training=begun)
+    same = replace(recipe.training, **{name: getattr(kept.training, name) for name in RESUMABLE})
+    if replace(recipe, name=kept.name, training=same) != kept:
+        raise RequestError(
+            f"{folder} was begun with other settings.",
+            f"Resume with its own, {folder}/config.toml; only training.{', '.join(RESUMABLE)} "
+            "may change.",
+        )
+    return recipe
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -197,9 +241,10 @@ def _chosen(section: dict[str, Any], key: str, where: str) -> str:
 def model_card(recipe: Recipe, info: Mapping[str, Any]) -> str:
     """What stands in a model's folder for people: Markdown. ``info`` is what its config tells."""
     captions = "\n".join(f"- {caption}" for caption in info["captions"][:50])
+    begun = f"refined from `{recipe.refine.run}`" if recipe.refine else "trained from scratch"
     return f"""# {recipe.name}
 
-A text-to-video model of the family `{recipe.family}`, trained from scratch by Kineograph
+A text-to-video model of the family `{recipe.family}`, {begun} by Kineograph
 {info["version"]} on the source `{recipe.source}` with seed {recipe.seed}: {info["steps"]} steps
 in {info["seconds"]:.0f} s.
 

@@ -37,21 +37,21 @@ def judge(frames: np.ndarray, prompt: str, fps: float) -> Verdict:
 
 def test_only_what_fails_is_tried_again() -> None:
     attempts = Attempts()
-    found = best_of(5, attempts, 2, "", judge)
+    found = best_of(5, attempts, 2, judge)
     assert attempts.asked == [([0, 1], 0), ([1], 1), ([1], 2)]
     assert [bool(verdict) for _, verdict in found] == [True, True]
     assert [int(clip.frames[0, 0, 0, 0]) for clip, _ in found] == [0, 18]
 
 
 def test_of_failures_the_one_with_most_facts_right_is_kept() -> None:
-    found = best_of(3, Attempts(), 3, "", judge)
+    found = best_of(3, Attempts(), 3, judge)
     assert found[2][1] is SAID[2][2]
-    assert best_of(2, Attempts(), 3, "", judge)[2][1] is SAID[0][2], "the first of equals"
-    assert best_of(2, Attempts(), 2, "", judge)[1][1] is SAID[1][1], "fewer faults"
+    assert best_of(2, Attempts(), 3, judge)[2][1] is SAID[0][2], "the first of equals"
+    assert best_of(2, Attempts(), 2, judge)[1][1] is SAID[1][1], "fewer faults"
 
 
 def test_what_cannot_be_judged_is_tried_once() -> None:
     attempts = Attempts()
-    found = best_of(8, attempts, 2, "", lambda *_: Verdict("cannot judge", ["No."]))
+    found = best_of(8, attempts, 2, lambda *_: Verdict("cannot judge", ["No."]))
     assert attempts.asked == [([0, 1], 0)]
     assert len(found) == 2

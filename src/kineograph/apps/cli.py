@@ -26,6 +26,7 @@ from kineograph.core.errors import KineographError, MachineError, unknown
 COMMANDS = {
     "demo": "making",
     "train": "making",
+    "refine": "making",
     "generate": "making",
     "verify": "judging",
     "evaluate": "judging",

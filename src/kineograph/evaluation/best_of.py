@@ -11,19 +11,17 @@ Attempt = Callable[[Sequence[int], int], list[Clip]]
 """(which clips, number of the attempt, 0 and on) => a clip for each."""
 
 
-def best_of(
-    attempts: int, make: Attempt, count: int, prompt: str, judge: Judge
-) -> list[tuple[Clip, Verdict]]:
-    """``count`` clips of a prompt with their verdicts, each the best of up to ``attempts``.
+def best_of(attempts: int, make: Attempt, count: int, judge: Judge) -> list[tuple[Clip, Verdict]]:
+    """``count`` clips, judged by their captions, each the best of up to ``attempts``.
 
-    What does what the prompt says is kept, and no more is tried for it; nor where the prompt
+    What does what its caption says is kept, and no more is tried for it; nor where the caption
     cannot be judged. Clip i is the same whatever ``count`` is, if ``make`` sees to that.
     """
     best: dict[int, tuple[Clip, Verdict]] = {}
     wanted = list(range(count))
     for attempt in range(attempts):
         for index, clip in zip(wanted, make(wanted, attempt), strict=True):
-            verdict = judge(clip.frames, prompt, clip.fps)
+            verdict = judge(clip.frames, clip.caption, clip.fps)
             if index not in best or _merit(verdict) > _merit(best[index][1]):
                 best[index] = clip, verdict
         wanted = [index for index in wanted if best[index][1].verdict == "no"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from kineograph.data.grammar import DIRECTIONS, Motion, ObjectDescription
 from kineograph.data.motion import PACES
-from kineograph.evaluation.findings import Findings
+from kineograph.evaluation.findings import STEADINESS, Findings
 from kineograph.evaluation.geometry import (
     Path,
     angle_between,
@@ -92,10 +92,12 @@ def _moving(findings: Findings, path: Path, motion: Motion) -> None:
     findings.check(
         along.min() >= low,
         f"It halts or turns back: a step of {along.min():.1f} pixels; at least {low:.1f} needed.",
+        part=STEADINESS,
     )
     findings.check(
         along.max() <= high,
         f"It jumps: a step of {along.max():.1f} pixels; the limit is {high:.1f}.",
+        part=STEADINESS,
     )
 
 
@@ -151,10 +153,12 @@ def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> Non
     findings.check(
         steps.min() >= min(0.3 * mean, mean - slack),
         f"It halts or turns back: a step of {steps.min():.0f}° where {mean:.0f}° is the mean.",
+        part=STEADINESS,
     )
     findings.check(
         steps.max() <= min(max(2.2 * mean, mean + 2 * slack), MAX_TURN_STEP),
         f"It jumps: a step of {steps.max():.0f}° where {mean:.0f}° is the mean.",
+        part=STEADINESS,
     )
     angle = np.append(0.0, np.cumsum(steps))
     time = np.arange(len(angle)) - (len(angle) - 1) / 2
@@ -163,6 +167,7 @@ def _orbit(findings: Findings, path: Path, pivot: np.ndarray, sense: int) -> Non
     findings.check(
         uneven <= limit,
         f"It does not turn steadily: {uneven:.0f}° ahead or behind; the limit is {limit:.0f}°.",
+        part=STEADINESS,
     )
 
 
@@ -198,11 +203,13 @@ def _spinning(findings: Findings, path: Path, motion: Motion) -> None:
     findings.check(
         steps.min() >= min(0.3 * mean, mean - slack),
         f"It halts or turns back: a step of {steps.min():.0f}° where {mean:.0f}° is the mean.",
+        part=STEADINESS,
     )
     limit = max(2.2 * mean, mean + 2 * slack)
     findings.check(
         steps.max() <= limit,
         f"It jumps: a step of {steps.max():.0f}° where {mean:.0f}° is the mean.",
+        part=STEADINESS,
     )
 
 
@@ -252,11 +259,13 @@ def _scaling(findings: Findings, path: Path, motion: Motion) -> None:
     findings.check(
         steps.min() >= -0.5,
         f"Its size goes the wrong way by {-steps.min():.1f} pixels in a step; the limit is 0.5.",
+        part=STEADINESS,
     )
     limit = max(3 * float(steps.mean()), 2.0)
     findings.check(
         steps.max() <= limit,
         f"Its size jumps by {steps.max():.1f} pixels in a step; the limit is {limit:.1f}.",
+        part=STEADINESS,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kineograph.data.grammar import Motion
-from kineograph.evaluation.findings import Findings
+from kineograph.evaluation.findings import STEADINESS, Findings
 from kineograph.evaluation.geometry import Path, slope, turns
 
 MAX_DRIFT = 3.0  # of whatever stays on a line, or in place
@@ -48,12 +48,14 @@ def _flies_smoothly(findings: Findings, along: np.ndarray, corners: np.ndarray) 
     findings.check(
         len(inner) == 0 or inner.min() >= 2,
         "It jitters: it turns back and back again within a single step.",
+        part=STEADINESS,
     )
     if len(speeds) >= 3:  # at the top of a throw two steps are short, three are not
         slowest = float((speeds[2:] + speeds[1:-1] + speeds[:-2]).min())
         findings.check(
             slowest >= 0.3 * speeds.mean(),
             f"It halts: three steps on end move it {slowest:.1f} pixels in all.",
+            part=STEADINESS,
         )
     # Turns fall between frames: the shorter step beside one may have any length, and so may the
     # clip's first and last, which a turn may have shortened just outside of it.
@@ -68,6 +70,7 @@ def _flies_smoothly(findings: Findings, along: np.ndarray, corners: np.ndarray) 
     findings.check(
         flight.max() <= most,
         f"It jumps: a step of {flight.max():.1f} pixels; the limit is {most:.1f}.",
+        part=STEADINESS,
     )
     limit = max(2.0, 0.5 * typical + 1)
     change = float(np.abs(np.diff(flight)).max())
@@ -75,6 +78,7 @@ def _flies_smoothly(findings: Findings, along: np.ndarray, corners: np.ndarray) 
     findings.check(
         change <= limit,
         f"Its speed jumps by {change:.1f} pixels a frame; the limit is {limit:.1f}.",
+        part=STEADINESS,
     )
 
 
@@ -161,6 +165,7 @@ def _advancing(findings: Findings, along: np.ndarray, across: np.ndarray, motion
     findings.check(
         steps.min() >= min(0.2 * mean, mean - 0.75) and steps.max() <= max(2.5 * mean, mean + 1),
         f"Its advance is not steady: {steps.min():.1f} to {steps.max():.1f} pixels a step.",
+        part=STEADINESS,
     )
     corners = turns(across, 1.25)
     swings = np.abs(np.diff(across[corners]))
@@ -180,8 +185,10 @@ def _regular(findings: Findings, lengths: np.ndarray, word: str) -> None:
     findings.check(
         lengths.min() >= low,
         f"A {word} is only {lengths.min():.1f} pixels; at least {low:.1f} needed.",
+        part=STEADINESS,
     )
     findings.check(
         lengths.max() <= high,
         f"A {word} is {lengths.max():.1f} pixels; the limit is {high:.1f}.",
+        part=STEADINESS,
     )

@@ -65,6 +65,11 @@ class Verdict:
         """Each fact that the prompt asks for => whether the video shows it."""
         return dict(self.measured.get("facts", {}))
 
+    @property
+    def parts(self) -> dict[str, bool]:
+        """The same, where the judge tells parts of a fact with each on its own."""
+        return dict(self.measured.get("parts", self.facts))
+
     def __bool__(self) -> bool:
         return self.verdict == "yes"
 
@@ -146,11 +151,12 @@ def _judge_two(frames: np.ndarray, asked: Description, fps: float) -> Verdict:
     names = _names(asked.objects)
     for prefix, name, found in zip(_PREFIXES, names, both, strict=True):
         findings.reasons += [f"The {name}: {reason}" for reason in found.reasons]
-        findings.facts |= {
-            (fact if fact in ("objects", "background") else prefix + fact): holds
-            for fact, holds in found.facts.items()
-            if fact not in ("objects", "background") or findings.facts.get(fact, True)
-        }
+        for known, told in ((findings.facts, found.facts), (findings.parts, found.parts)):
+            known |= {
+                (fact if fact in ("objects", "background") else prefix + fact): holds
+                for fact, holds in told.items()
+                if fact not in ("objects", "background") or known.get(fact, True)
+            }
         findings.measured[f"{prefix or 'first '}object"] = found.measured
     return _verdict(findings)
 
@@ -167,7 +173,8 @@ def _names(objects: Sequence[ObjectDescription]) -> list[str]:
 
 
 def _verdict(findings: Findings) -> Verdict:
-    measured = findings.measured | {"facts": findings.facts}
+    parts = findings.facts | findings.parts
+    measured = findings.measured | {"facts": findings.facts, "parts": parts}
     return Verdict("no" if findings.reasons else "yes", findings.reasons, measured)
 
 

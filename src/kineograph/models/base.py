@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -58,6 +58,14 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.99)
     start: float = 0.0
     stop: float = 1.0
+
+
+def lasting(phases: Sequence[Phase]) -> list[Phase]:
+    """The phases that last to the end of a training, from its start on.
+
+    With them a trained model goes on; what ended before, as an autoencoder, stays as it is.
+    """
+    return [replace(phase, start=0.0) for phase in phases if phase.stop == 1.0]
 
 
 class VideoModel(nn.Module, ABC):

@@ -1,8 +1,9 @@
-"""What a run was made with: versions, commit, machine, command line."""
+"""How a run folder begins, and what a run is made with: versions, commit, machine, command."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import shlex
 import shutil
@@ -15,10 +16,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from kineograph.core.files import translate_os_errors, write_atomically
+
 
 def version() -> str:
     """The installed version of Kineograph."""
     return importlib.metadata.version("kineograph")
+
+
+def open_run(folder: Path, settings: str) -> None:
+    """Begin a run folder: the settings (TOML) that repeat it, and what it is run with."""
+    with translate_os_errors(folder):
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    write_atomically(folder / "config.toml", settings.encode())
+    told = json.dumps(environment(), indent=2) + "\n"
+    write_atomically(folder / "environment.json", told.encode())
 
 
 def environment() -> dict[str, Any]:

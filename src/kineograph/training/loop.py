@@ -70,7 +70,7 @@ class Trainer:
         folder: Path,
         hooks: Hooks | None = None,
     ) -> None:
-        _check(config)
+        check(config)
         config = with_precision(config)
         self.config, self.seed, self.folder = config, seed, folder
         self.hooks = hooks or Hooks()
@@ -253,7 +253,8 @@ def with_precision(config: TrainingConfig) -> TrainingConfig:
     return replace(config, precision="bf16" if rates["bf16"] > rates["fp32"] else "fp32")
 
 
-def _check(config: TrainingConfig) -> None:
+def check(config: TrainingConfig) -> None:
+    """Raise RequestError, naming the setting, for one that is out of range."""
     positive = {
         "steps": config.steps,
         "batch_size": config.batch_size,

@@ -1,9 +1,11 @@
-"""What can be set about a training, whatever the model."""
+"""What can be set about a training, whatever the model, and about one that refines a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from kineograph.core.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,35 @@ class TrainingConfig:
     """Checkpoints kept, the newest ones."""
     evaluate_every: int = 100
     """Steps between live verifications of a few clips a caption, with a sheet; 0 never."""
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How a trained model goes on with what a part of the judge chose among its own clips."""
+
+    run: str
+    """The run or model folder to start from; it stays as it is."""
+    teach: tuple[str, ...] = ()
+    """Parts of the judge that choose; by default those that say where things go. The others are
+    held out."""
+    share: float = 0.5
+    """Share of the chosen clips in what it learns from; the others are real."""
+    clips: int = 1024
+    """Training captions that it makes clips for, before it learns."""
+    attempts: int = 4
+    """Clips that it makes for each of them at most, until one passes."""
+    learning_rate: float = 0.1
+    """Times ``training.learning_rate``."""
+    measured: int = 512
+    """Fresh clips of training captions that are judged before and after, and as many of captions
+    never seen."""
+
+    def check(self) -> None:
+        """Raise RequestError, naming the setting, for one that is out of range."""
+        for name in ("clips", "attempts", "learning_rate", "measured"):
+            if getattr(self, name) <= 0:
+                raise RequestError(
+                    f"refine.{name} is {getattr(self, name)}.", "It must be above 0."
+                )
+        if not 0 <= self.share <= 1:
+            raise RequestError(f"refine.share is {self.share}.", "It is a share, like 0.5.")

@@ -1,4 +1,4 @@
-"""Making models and videos: demo, train, generate."""
+"""Making models and videos: demo, train, refine, generate."""
 
 from __future__ import annotations
 
@@ -126,6 +126,41 @@ def train(
     return _trained(result, _example(chosen))
 
 
+def refine(
+    run: Path,
+    /,
+    *,
+    out: Path | None = None,
+    minutes: float = 5.0,
+    teach: tuple[str, ...] = (),
+    seed: int = 0,
+) -> Answer:
+    """Let a trained model learn from those of its own clips that a part of the judge accepts.
+
+    The run stays as it is; what comes of it is a new one. The rest of the judge is held out: what
+    it says before and after shows whether the model does better, or only pleases its teacher.
+
+    Args:
+        run: The run or model folder to start from.
+        out: The new run folder; by default runs/NAME-refined-1, or the next number that is free.
+        minutes: Time limit of the training; choosing and judging clips come on top.
+        teach: Parts of the judge that choose, such as motion speed; by default those that say
+            where things go. How evenly they go there, and looks, are held out.
+        seed: One number for everything that is left to chance.
+    """
+    from kineograph import api
+    from kineograph.core.files import check_free
+    from kineograph.training.loop import Hooks
+
+    chosen = api.refinement_of(run, minutes=minutes, teach=teach, seed=seed)
+    folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
+    check_free(folder)
+    terminal.say(f"Refining {run} into {folder}. First its own clips are made and judged.")
+    with terminal.TrainingProgress() as progress:
+        result = api.train(chosen, folder, hooks=Hooks(progress=progress))
+    return _trained(result, _example(chosen))
+
+
 def _training(seed: int | None, minutes: float | None, stop_at: float | None) -> dict[str, Any]:
     """The settings that have an option of their own, where they were given."""
     told = {"minutes": minutes, "stop_at": stop_at}
@@ -135,7 +170,7 @@ def _training(seed: int | None, minutes: float | None, stop_at: float | None) ->
 
 def _trained(result: TrainResult, prompt: str) -> Answer:
     interrupted = result.ended == "interrupted"
-    data = {
+    data: dict[str, Any] = {
         "folder": result.folder,
         "ended": result.ended,
         "steps": result.steps,
@@ -143,8 +178,12 @@ def _trained(result: TrainResult, prompt: str) -> Answer:
         "accuracy": result.accuracy,
         "resume": result.resume_command if interrupted else None,
     }
+    if result.refinement:
+        data["refinement"] = result.refinement.as_json()
 
     def show() -> None:
+        if result.refinement:
+            print(result.refinement.format() + "\n")
         how = {"interrupted": "Interrupted", "stop_at": "Good enough"}.get(result.ended, "Finished")
         reached = "" if result.accuracy is None else f", verified {result.accuracy:.0%}"
         after = f"{result.steps:,} steps in {terminal.duration(result.seconds)}"

@@ -18,7 +18,11 @@ def show(command: str, named: str | None) -> None:
     """Print the settings of a command; ``named`` is the recipe or source on its command line."""
     if command == "train":
         values = _recipe(named) if named else {}
-        _print("Settings of the training", "training", _training(values.get("training", {})))
+        own = values.get("training", {})
+        _print("Settings of the training", "training", _training("TrainingConfig", own))
+        if "refine" in values:
+            rows = _training("RefineConfig", values["refine"])
+            _print("Settings of the refinement", "refine", rows)
         for section, kind in (("data", "source"), ("model", "family")):
             chosen = values.get(section, {}).get(kind)
             if chosen:
@@ -66,9 +70,9 @@ def _recipe(name_or_file: str) -> dict[str, Any]:
     return RECIPES[name_or_file.replace("_", "-")]()
 
 
-def _training(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _training(cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spec = importlib.util.find_spec("kineograph.training.settings")
-    return _rows(Path(spec.origin if spec and spec.origin else ""), "TrainingConfig", values)
+    return _rows(Path(spec.origin if spec and spec.origin else ""), cls, values)
 
 
 def _print(title: str, section: str, rows: Iterator[tuple[str, str]]) -> None:
