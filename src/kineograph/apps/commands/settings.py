@@ -91,7 +91,7 @@ def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str
             continue
         about = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]  # _is_text
         value = values.get(field.target.id, _default(field.value))
-        shown = f" ({_words(value)})" if value is not ... else ""
+        shown = "" if value is ... or value == "" else f" ({_words(value)})"
         yield field.target.id, f"{' '.join(str(about).replace('``', '').split())}{shown}"
 
 
