@@ -55,3 +55,49 @@ def dataset() -> Callable[[str], Path]:
         return DATASETS / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the folder of a tiny language model with random weights; skips without the extra.
+
+    Its padding is token 7, and token 0 a word like any other.
+    """
+    transformers = pytest.importorskip("transformers", reason="the extra is not installed")
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[UNK]", "[CLS]", "[SEP]", "circle", "moving", "up", "right", "[PAD]"]
+    words += ["-", "left", "down", "disc", "drifts"]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [("[CLS]", 1), ("[SEP]", 2)]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, ends)
+    tokenizer.enable_padding(length=20)  # which the folders of some models ask for
+    ids = {"vocab_size": len(words), "pad_token_id": 7, "bos_token_id": 1, "eos_token_id": 2}
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    bert = {**ids, **size, "intermediate_size": 32, "max_position_embeddings": 64}
+    t5 = {**ids, "d_model": 12, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    pictures = {**size, "intermediate_size": 32, "image_size": 16, "patch_size": 8}
+
+    def make(kind: str = "bert", seed: int = 0) -> Path:
+        torch.manual_seed(seed)
+        if kind == "bert":  # which has no pooler, as those trained to fill gaps have none
+            model = transformers.BertForMaskedLM(transformers.BertConfig(**bert))
+        elif kind == "t5":
+            settings = transformers.T5Config(**t5, decoder_start_token_id=7)
+            model = transformers.T5ForConditionalGeneration(settings)
+        elif kind == "bart":
+            layers = {"encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 64}
+            model = transformers.BartModel(transformers.BartConfig(**ids, d_model=16, **layers))
+        else:
+            settings = transformers.CLIPConfig(text_config=bert, vision_config=pictures)
+            model = transformers.CLIPModel(settings)
+        folder = tmp_path_factory.mktemp("language-models") / f"{kind}-{seed}"
+        model.save_pretrained(folder)
+        special = {"unk_token": "[UNK]", "pad_token": "[PAD]"}
+        fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+        fast.save_pretrained(folder)
+        return folder
+
+    return make

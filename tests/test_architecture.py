@@ -137,6 +137,10 @@ def test_importing_kineograph_does_not_load_torch() -> None:
     assert "torch" not in loaded_by("kineograph")
 
 
+def test_transformers_waits_until_a_language_model_is_named() -> None:
+    assert "transformers" not in loaded_by("kineograph.api", "kineograph.text.pretrained")
+
+
 def test_judging_needs_no_torch() -> None:
     assert "torch" not in loaded_by(*modules_in("core", "data", "evaluation"))
 

@@ -39,6 +39,7 @@ from kineograph.models.base import VideoModel, VideoShape, lasting
 from kineograph.recipes import SOURCES, Recipe, build, model_card, refined, resumed
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
+from kineograph.text.pretrained import tokenizer_for
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import environment, open_run, version
 from kineograph.training.loop import Ended, Hooks, Trainer, check, choose_device, with_precision
@@ -300,7 +301,8 @@ def train(
     if lessons:
         model, tokenizer = lessons.pipeline.model, lessons.pipeline.tokenizer
     else:
-        tokenizer = CaptionTokenizer.train(source.captions)
+        reader = getattr(recipe.model, "language_model", "")
+        tokenizer = tokenizer_for(source.captions, reader)
         torch.manual_seed(seeds.seed_for(recipe.seed))
         model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)

@@ -215,13 +215,21 @@ def resumed(recipe: Recipe, folder: Path) -> Recipe:
         begun = replace(recipe.training, precision=kept.training.precision)
         recipe = replace(recipe, training=begun)
     same = replace(recipe.training, **{name: getattr(kept.training, name) for name in RESUMABLE})
-    if replace(recipe, name=kept.name, training=same) != kept:
+    model = _with_language_model_of(kept.model, recipe.model)
+    if replace(recipe, name=kept.name, training=same, model=model) != kept:
         raise RequestError(
             f"{folder} was begun with other settings.",
             f"Resume with its own, {folder}/config.toml; only training.{', '.join(RESUMABLE)} "
             "may change.",
         )
     return recipe
+
+
+def _with_language_model_of(kept: Any, model: Any) -> Any:
+    """Its folder may have moved; that it is the same one, the checkpoints see to."""
+    if not getattr(kept, "language_model", "") or not getattr(model, "language_model", ""):
+        return model
+    return replace(model, language_model=kept.language_model)
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:

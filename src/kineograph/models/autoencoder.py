@@ -65,6 +65,8 @@ def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[s
     shares = ("autoencoder_share", *shares)
     smallest = _SMALLEST | smallest
     for name, value in vars(config).items():
+        if isinstance(value, str):
+            continue
         least = smallest.get(name, 0 if name in shares else 1)
         if value < least or (name in shares and value >= 1):
             below = " and below 1" if name in shares else ""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kineograph.core import seeds
+from kineograph.text.pretrained import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class VideoModel(nn.Module, ABC):
     phases: list[Phase]
     noise_shape: tuple[int, ...]
     """The noise of one clip."""
+    language_model: LanguageModel | None = None
+    """Who reads the captions, where that is a pretrained one. Its weights are no part of the model,
+    and a model folder holds them beside it."""
 
     @abstractmethod
     def generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kineograph.core import config, registry
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_seal, new_folder, read_json
 from kineograph.models.base import VideoModel, VideoShape
+from kineograph.text.pretrained import SHIFT
 from kineograph.text.tokenizer import CaptionTokenizer
 
 FORMAT = 1
@@ -24,6 +25,8 @@ CONFIG, WEIGHTS, TOKENIZER, CARD = (
     "tokenizer.json",
     "MODEL_CARD.md",
 )
+LANGUAGE_MODEL = "language_model"
+"""The subfolder for a frozen language model, so that whoever gets the folder has all of it."""
 _PACKAGE = "kineograph.models"
 
 
@@ -69,6 +72,8 @@ def save(
         (temporary / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
         (temporary / CARD).write_text(card, encoding="utf-8")
         save_file(weights, temporary / WEIGHTS)
+        if model.language_model:
+            model.language_model.save(temporary / LANGUAGE_MODEL)
 
 
 def load(folder: Path) -> ModelFolder:
@@ -89,7 +94,11 @@ def load(folder: Path) -> ModelFolder:
         module = registry.load(_PACKAGE, family, "model family")
         shape = config.build(VideoShape, _mapping(described["shape"]), path="shape")
         settings = config.build(module.Config, _mapping(described["model"]), path="model")
-        tokenizer = CaptionTokenizer.from_json((place / TOKENIZER).read_text(encoding="utf-8"))
+        shift = 0
+        if getattr(settings, "language_model", ""):
+            settings, shift = replace(settings, language_model=str(place / LANGUAGE_MODEL)), SHIFT
+        text = (place / TOKENIZER).read_text(encoding="utf-8")
+        tokenizer = CaptionTokenizer.from_json(text, shift)
         model: VideoModel = module.Model(settings, shape, tokenizer.vocabulary_size)
         model.load_state_dict(load_file(place / WEIGHTS))
         info = dict(_mapping(described["info"]))

@@ -31,6 +31,7 @@ from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoenc
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.layers import attention
 from kineograph.text.encoders import BagOfWords
+from kineograph.text.pretrained import LanguageModel, word_vectors
 
 DEFAULT_STEPS = 8
 _TIME_FEATURES = 64
@@ -52,6 +53,9 @@ class Config(AutoencoderConfig):
     """Blocks of the denoiser."""
     text_features: int = 128
     """Numbers that describe a caption."""
+    language_model: str = ""
+    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
+    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
     word_order: float = 0.0
     """Weight of where words stand beside the words themselves, for captions whose order matters."""
     unprompted: float = 0.1
@@ -99,7 +103,7 @@ class Denoiser(nn.Module):
     spread: Tensor
     turns: Tensor
 
-    def __init__(self, config: Config, layout: Codes, frames: int, vocabulary_size: int) -> None:
+    def __init__(self, config: Config, layout: Codes, frames: int, words: nn.Module) -> None:
         super().__init__()
         self.kinds, width = layout.kinds, config.width
         self.register_buffer("waves", cosines(frames), persistent=False)
@@ -107,7 +111,7 @@ class Denoiser(nn.Module):
         rest = torch.ones(layout.features - self.moving)
         self.register_buffer("spread", torch.cat([layout.spread, rest]).repeat(frames, 1))
         self.register_buffer("turns", torch.zeros(()))
-        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
+        self.text = BagOfWords(words, config.word_order)
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
             nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
@@ -195,7 +199,10 @@ class Model(VideoModel):
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout
         self.noise_shape = (shape.num_frames, layout.features)
-        self.denoiser = Denoiser(config, layout, shape.num_frames, vocabulary_size)
+        reader = config.language_model
+        self.language_model = LanguageModel(reader) if reader else None
+        words = word_vectors(vocabulary_size, config.text_features, self.language_model)
+        self.denoiser = Denoiser(config, layout, shape.num_frames, words)
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),

@@ -32,6 +32,7 @@ from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoenc
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.layers import ResidualMLP
 from kineograph.text.encoders import BagOfWords
+from kineograph.text.pretrained import LanguageModel, word_vectors
 
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
@@ -49,6 +50,9 @@ class Config(AutoencoderConfig):
     """Random numbers that a clip grows from."""
     text_features: int = 128
     """Numbers that describe a caption."""
+    language_model: str = ""
+    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
+    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
     word_order: float = 0.0
     """Weight of where words stand beside the words themselves, for captions whose order matters."""
     penalty: float = 0.1
@@ -59,11 +63,11 @@ class Generator(nn.Module):
     """Noise (B, Z) and tokens (B, L) => codes of all frames (B, T, D), in one pass."""
 
     def __init__(
-        self, config: Config, codes: tuple[int, int], layout: Codes, vocabulary_size: int
+        self, config: Config, codes: tuple[int, int], layout: Codes, words: nn.Module
     ) -> None:
         super().__init__()
         self.codes, self.layout = codes, layout
-        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
+        self.text = BagOfWords(words, config.word_order)
         self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
         self.out = nn.Linear(config.width, math.prod(codes))
@@ -76,9 +80,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Codes (B, T, D) and tokens (B, L) => scores (B,): is it real, does it fit its caption?"""
 
-    def __init__(self, config: Config, codes: tuple[int, int], vocabulary_size: int) -> None:
+    def __init__(self, config: Config, codes: tuple[int, int], words: nn.Module) -> None:
         super().__init__()
-        self.text = BagOfWords(vocabulary_size, config.text_features, config.word_order)
+        self.text = BagOfWords(words, config.word_order)
         frames, numbers = codes
         self.inp = nn.Linear((3 * frames - 3) * numbers, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
@@ -106,8 +110,14 @@ class Model(VideoModel):
         self.autoencoder = FrameAutoencoder("gan", shape, config)
         layout = self.autoencoder.layout
         codes = (shape.num_frames, layout.features)
-        self.generator = Generator(config, codes, layout, vocabulary_size)
-        self.discriminator = Discriminator(config, codes, vocabulary_size)
+        reader = config.language_model
+        self.language_model = LanguageModel(reader) if reader else None  # one for both
+
+        def words() -> nn.Module:
+            return word_vectors(vocabulary_size, config.text_features, self.language_model)
+
+        self.generator = Generator(config, codes, layout, words())
+        self.discriminator = Discriminator(config, codes, words())
         self.phases = [*self.autoencoder.phases(), *config.turns_a_step * self._duel()]
 
     def _duel(self) -> list[Phase]:

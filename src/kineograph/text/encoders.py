@@ -21,8 +21,27 @@ class MeanOfEmbeddings(nn.Module):
         return mean
 
 
+class Signs(nn.Module):
+    """Words as fixed random signs: a word is the same in any company, and none is like another."""
+
+    signs: Tensor
+
+    def __init__(self, vocabulary_size: int, features: int) -> None:
+        super().__init__()
+        signs = 2.0 * torch.randint(2, (vocabulary_size, features)) - 1
+        signs[0] = 0  # padding
+        self.register_buffer("signs", signs)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, L), 0 for padding => words (B, L, D), 0 for padding."""
+        return F.embedding(tokens, self.signs)
+
+
 class BagOfWords(nn.Module):
-    """Words and, if order counts, where they stand: fixed random signs, summed, of one length.
+    """Words and, if order counts, where they stand: summed, of one length.
+
+    ``words`` are token ids (B, L) => vectors (B, L, D), 0 for padding: `Signs`, or those of a
+    language model (`pretrained.py`).
 
     A word that is met only inside others ("up" in "up-left") should bring the same with it when it
     stands alone. So nothing here is learned, since what is learned fits captions of the training
@@ -35,18 +54,13 @@ class BagOfWords(nn.Module):
     order is heard. The more it is, the less a word in new company is what it was.
     """
 
-    words: Tensor
-
-    def __init__(self, vocabulary_size: int, features: int, order: float = 0.0) -> None:
+    def __init__(self, words: nn.Module, order: float = 0.0) -> None:
         super().__init__()
-        words = 2.0 * torch.randint(2, (vocabulary_size, features)) - 1
-        words[0] = 0  # padding
-        self.register_buffer("words", words)
-        self.order = order
+        self.words, self.order = words, order
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1, or 0."""
-        x = F.embedding(tokens, self.words)
+        x = self.words(tokens)
         last = (tokens != 0).sum(1, keepdim=True) - 1
         places = 2 * torch.arange(tokens.shape[1], device=x.device) / last.clamp(min=1) - 1
         placed = (x * places[..., None]).sum(1)

@@ -20,11 +20,15 @@ VOCABULARY_SIZE = 1024
 
 
 class CaptionTokenizer:
-    """Captions => token ids; ids start at 0, which is padding."""
+    """Captions => token ids; ids start at 0, which is padding.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        if tokenizer.token_to_id(PADDING) != 0:
+    ``shift`` is what is added to each id of a tokenizer that was not made here, whose 0 may be any
+    word.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, shift: int = 0) -> None:
+        self._tokenizer, self._shift = tokenizer, shift
+        if not shift and tokenizer.token_to_id(PADDING) != 0:
             raise RequestError("The tokenizer has no padding token 0.", "It was not made here.")
 
     @classmethod
@@ -49,10 +53,10 @@ class CaptionTokenizer:
         return cls(tokenizer)
 
     @classmethod
-    def from_json(cls, text: str) -> CaptionTokenizer:
+    def from_json(cls, text: str, shift: int = 0) -> CaptionTokenizer:
         """The inverse of :meth:`to_json`. Raises RequestError if it is no tokenizer."""
         try:
-            return cls(Tokenizer.from_str(text))
+            return cls(Tokenizer.from_str(text), shift)
         except RequestError:
             raise
         except Exception as error:  # the Rust library raises bare Exception
@@ -67,7 +71,7 @@ class CaptionTokenizer:
     @property
     def vocabulary_size(self) -> int:
         """Number of different tokens, padding included."""
-        return int(self._tokenizer.get_vocab_size())
+        return int(self._tokenizer.get_vocab_size()) + self._shift
 
     def tokens(self, caption: str) -> list[str]:
         """The pieces a caption is cut into, for people to look at."""
@@ -78,5 +82,5 @@ class CaptionTokenizer:
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(captions))]
         ids = np.zeros((len(rows), max([1, *map(len, rows)])), np.int64)
         for row, found in zip(ids, rows, strict=True):
-            row[: len(found)] = found
+            row[: len(found)] = np.asarray(found, np.int64) + self._shift
         return ids
