@@ -238,6 +238,15 @@ def test_a_model_is_tried_on_phrasings_that_it_never_saw(shapes_run: Path, tmp_p
     assert found.as_json()["about"].startswith("Facts of training")
 
 
+def test_a_model_is_tried_with_as_many_steps_as_asked(shapes_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    few = api.evaluate_split(shapes_run, count=12, num_inference_steps=1, report_to=page)
+    some = api.evaluate_split(shapes_run, count=12)
+    one, other = few.model.trials[0].clip.frames, some.model.trials[0].clip.frames
+    assert (one != other).any()
+    assert "--num-inference-steps 1 --out" in page.read_text()
+
+
 def test_a_model_is_tried_on_another_source_in_its_own_size(
     shapes_run: Path, tmp_path: Path, dataset: Callable[[str], Path]
 ) -> None:

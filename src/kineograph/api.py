@@ -43,7 +43,7 @@ from kineograph.text.pretrained import tokenizer_for
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import environment, open_run, version
 from kineograph.training.loop import Ended, Hooks, Trainer, check, choose_device, with_precision
-from kineograph.training.metrics_log import read_metrics
+from kineograph.training.metrics_log import logged
 from kineograph.training.settings import RefineConfig
 
 MOST_CAPTIONS = 64
@@ -165,6 +165,8 @@ def evaluate(
     count: int = 64,
     seed: int = EVALUATION_SEED,
     path: str | Path | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
 ) -> Evaluation:
     """Generate ``count`` clips for each prompt and judge them.
 
@@ -174,11 +176,18 @@ def evaluate(
     """
     pipeline = load(model)
     asked = _prompts(pipeline.info, prompts)
+
+    def make(prompt: str, count: int) -> list[Clip]:
+        own = seeds.seed_for(seed, *prompt.encode())
+        return pipeline.batch(
+            [prompt] * count, range(count), own, num_inference_steps, guidance_scale
+        )
+
     if "recipe" not in pipeline.info:
-        return judge(_generator(pipeline, seed), asked, count, verify_any)
+        return judge(make, asked, count, verify_any)
     source = _trained_on(build(pipeline.info["recipe"]), path)
     decide = judge_of(source)
-    found = judge(_generator(pipeline, seed), asked, count, decide)
+    found = judge(make, asked, count, decide)
     return replace(found, judge=ceiling_and_floor(real_clips(source, _REAL_CLIPS, seed), decide))
 
 
@@ -211,6 +220,8 @@ def evaluate_split(
     seed: int = EVALUATION_SEED,
     frechet: FrechetOptions | None = None,
     report_to: str | Path | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
 ) -> SplitEvaluation:
     """Judge a clip for each of ``count`` prompts of a split ("train" by default), fact by fact.
 
@@ -233,14 +244,17 @@ def evaluate_split(
     asked = source_by_name(name, path, data | {"split": split})
 
     def generate(prompts: Sequence[str]) -> list[Clip]:
-        return pipeline.batch(prompts, range(len(prompts)), seed)
+        items = range(len(prompts))
+        return pipeline.batch(prompts, items, seed, num_inference_steps, guidance_scale)
 
     judge_clip, pairs = judge_of(asked), getattr(module, "PAIRS", ())
     about = getattr(module, "SPLITS", {}).get(split, "")
     data_of = Split(name, split or "all", asked, trained, pairs, about)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
     if report_to is not None:
-        told = {"source": name, "path": path, "split": split, "count": count, "seed": seed}
+        told: dict[str, object] = {"source": name, "path": path, "split": split, "count": count}
+        told |= {"seed": seed, "num_inference_steps": num_inference_steps}
+        told |= {"guidance_scale": None if guidance_scale == 1 else guidance_scale}
         if frechet is not None:
             told |= {"frechet": True, "anyway": frechet.anyway, "i3d": frechet.weights}
         some = real_clips(asked, min(_REAL_CLIPS, max(count, 24)), seed)
@@ -252,23 +266,11 @@ def evaluate_split(
             judge=error.totals,
             settings=config.to_toml(recipe.to_dict()),
             environment=environment(),
-            metrics=_metrics(Path(model)),
+            metrics=logged(Path(model)),
             date=time.strftime("%Y-%m-%d"),
         )
         write_atomically(Path(report_to), split_report.render(page).encode())
     return found
-
-
-def _metrics(model: Path) -> list[dict[str, Any]]:
-    """What a run logged, where ``model`` is a run folder or the model in one."""
-    places = (model / "metrics.jsonl", model.resolve().parent / "metrics.jsonl")
-    return next((read_metrics(place) for place in places if place.is_file()), [])
-
-
-def _generator(pipeline: Pipeline, seed: int) -> Any:
-    return lambda prompt, count: pipeline(
-        prompt, count, seed=seeds.seed_for(seed, *prompt.encode())
-    )
 
 
 def _prompts(info: dict[str, Any], wanted: Sequence[str] | None) -> list[tuple[str, bool]]:

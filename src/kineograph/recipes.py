@@ -97,6 +97,21 @@ def _larger(values: dict[str, Any], side: int, batch_size: int) -> dict[str, Any
     }
 
 
+def digits() -> dict[str, Any]:
+    """One handwritten digit (``data.path``, or ``pip install kineograph[digits]``) by the flow."""
+    return {
+        "data": {"source": "digits", "two_digits": 0.0},
+        "model": {
+            "family": "flow",
+            "appearance": 32,
+            "drawing_width": 96,
+            "word_price": 1e-3,
+            "autoencoder_share": 0.2,
+        },
+        "training": {"steps": 4000, "batch_size": 256},
+    }
+
+
 def sprites() -> dict[str, Any]:
     """Characters from layered sheets (``data.path``) by the flow, region by region."""
     return {
@@ -140,6 +155,7 @@ RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
         shapes,
         shapes_128,
         shapes_256,
+        digits,
         sprites,
     )
 }

@@ -31,7 +31,6 @@ def batch(tokens: torch.Tensor) -> TensorBatch:
         ("turns_a_step", 0),
         ("penalty", -1.0),
         ("autoencoder_share", 0),
-        ("word_order", -0.5),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:

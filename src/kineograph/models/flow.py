@@ -29,15 +29,15 @@ from torch import Tensor, nn
 
 from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.models.layers import attention
-from kineograph.text.encoders import BagOfWords
+from kineograph.models.layers import LinearEach, attention
+from kineograph.text.encoders import HeardWords
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
 DEFAULT_STEPS = 8
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
 _HEAD = 64  # features of a head of attention
-_TIMES = (-1.2, 0.9)  # mean and deviation of log t / (1 − t) in training
+_TIMES = (-0.9, 1.2)  # mean and deviation of log t / (1 − t) in training
 _MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
 _LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to tell
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
@@ -56,14 +56,16 @@ class Config(AutoencoderConfig):
     language_model: str = ""
     """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
     encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
-    word_order: float = 0.0
-    """Weight of where words stand beside the words themselves, for captions whose order matters."""
+    word_price: float = 0.0
+    """Price of each word that a course hears, for sources in which words tell each other; 0 where
+    all can be heard."""
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
 
 
 class Block(nn.Module):
-    """Courses (B, N, D) look at each other, then each goes on by itself; conditions (B, N, C)."""
+    """Courses (B, N, D) look at each other, save what is ``hidden`` (N, N), then each goes on by
+    itself; conditions (B, N, C)."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -78,10 +80,10 @@ class Block(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, hidden: Tensor) -> Tensor:
         shift, scale, then_shift, then_scale = self.modulation(condition).chunk(4, -1)
         looking = self.look(torch.addcmul(shift, self.norm(x), 1 + scale))
-        x = x + self.seen(attention(looking, self.heads))
+        x = x + self.seen(attention(looking, self.heads, hidden))
         hidden = self.first(torch.addcmul(then_shift, self.norm(x), 1 + then_scale))
         out: Tensor = x + self.second(F.relu(hidden))
         return out
@@ -102,8 +104,16 @@ class Denoiser(nn.Module):
     waves: Tensor
     spread: Tensor
     turns: Tensor
+    hidden: Tensor
 
-    def __init__(self, config: Config, layout: Codes, frames: int, words: nn.Module) -> None:
+    def __init__(
+        self,
+        config: Config,
+        layout: Codes,
+        frames: int,
+        vocabulary_size: int,
+        language_model: LanguageModel | None,
+    ) -> None:
         super().__init__()
         self.kinds, width = layout.kinds, config.width
         self.register_buffer("waves", cosines(frames), persistent=False)
@@ -111,14 +121,24 @@ class Denoiser(nn.Module):
         rest = torch.ones(layout.features - self.moving)
         self.register_buffer("spread", torch.cat([layout.spread, rest]).repeat(frames, 1))
         self.register_buffer("turns", torch.zeros(()))
-        self.text = BagOfWords(words, config.word_order)
+        # Which words a course hears, and of what it does not look at: where a thing goes should not
+        # be told from what it looks like, or it goes as things that look so went in training.
+        which = layout.courses
+        self.courses, listeners = len(which), 1 + max(course.listener for course in which)
+        objects = 1 + max(course.object for course in which)
+        self.heard = [course.object * listeners + course.listener for course in which]
+        way = torch.tensor([course.way for course in which])
+        self.register_buffer("hidden", way[:, None] & ~way, persistent=False)
+        words = word_vectors(vocabulary_size, config.text_features, language_model)
+        self.text = HeardWords(
+            words, vocabulary_size, config.text_features, listeners, objects, config.word_price
+        )
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
             nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
         )
         self.what = nn.Linear(config.text_features, _CONDITION)
-        self.courses = sum(count for count, _ in self.kinds)
-        self.told = nn.Linear(config.text_features, self.courses * width)
+        self.told = LinearEach(listeners, config.text_features, width)
         # Which course it is, in the condition and at the entrance.
         self.whose = nn.Parameter(0.5 * torch.randn(self.courses, _CONDITION))
         self.which = nn.Parameter(0.5 * torch.randn(self.courses, width))
@@ -136,21 +156,26 @@ class Denoiser(nn.Module):
         guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
         σ is that of each number in each frequency.
         """
-        text = torch.where(prompted[:, None], self.text(tokens), self.no_text)
+        heard = torch.where(prompted[:, None, None, None], self.text(tokens), self.no_text)
+        told = self.told(heard.permute(2, 0, 1, 3).flatten(1, 2))  # (listeners, B · objects, width)
         # The caption acts by linear maps: deeper ones would fit the captions of the training, and a
         # word that stands alone for the first time would mean whatever they happen to give.
-        condition = self.when(time_features(t)) + self.what(text)
-        condition = F.silu(condition[:, None] + self.whose)
-        told = self.told(text).view(len(text), self.courses, -1)
+        condition = self.when(time_features(t))[:, None] + self._of_courses(self.what(heard))
+        condition = F.silu(condition + self.whose)
+        told = self._of_courses(told.unflatten(1, heard.shape[:2]).permute(1, 2, 0, 3))
         t = t[:, None, None]
         variance = (t * self.spread).square() + (1 - t).square()
         waves = self._over_time(self.waves, noisy)
         x = self._read(waves * variance.rsqrt()) + told + self.which
         for block in self.blocks:
-            x = block(x, condition)
+            x = block(x, condition, self.hidden)
         guess = waves * t * self.spread.square() / variance
         written = self._written(x, noisy.shape[1]).float()
         return self._over_time(self.waves.T, guess + self.spread * written)
+
+    def _of_courses(self, heard: Tensor) -> Tensor:
+        """What is said to listeners (B, objects, listeners, D) => to courses (B, N, D)."""
+        return heard.flatten(1, 2)[:, self.heard]
 
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
@@ -194,15 +219,16 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"word_order": 0}, shares=("unprompted",))
+        check(config, {"word_price": 0}, shares=("unprompted",))
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout
         self.noise_shape = (shape.num_frames, layout.features)
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None
-        words = word_vectors(vocabulary_size, config.text_features, self.language_model)
-        self.denoiser = Denoiser(config, layout, shape.num_frames, words)
+        self.denoiser = Denoiser(
+            config, layout, shape.num_frames, vocabulary_size, self.language_model
+        )
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),
@@ -232,7 +258,8 @@ class Model(VideoModel):
         predicted = self.denoiser(noisy, t, batch.tokens, prompted)
         error = (predicted - x1).square()
         weighted = error / left.clamp(min=_MIN_LEFT).square()
-        return {"total": weighted.mean(), "error": error.mean()}
+        total = weighted.mean() + self.denoiser.text.cost()
+        return {"total": total, "error": error.mean()}
 
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1

@@ -53,8 +53,6 @@ class Config(AutoencoderConfig):
     language_model: str = ""
     """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
     encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
-    word_order: float = 0.0
-    """Weight of where words stand beside the words themselves, for captions whose order matters."""
     penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
 
@@ -67,7 +65,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.codes, self.layout = codes, layout
-        self.text = BagOfWords(words, config.word_order)
+        self.text = BagOfWords(words)
         self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
         self.out = nn.Linear(config.width, math.prod(codes))
@@ -82,7 +80,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, codes: tuple[int, int], words: nn.Module) -> None:
         super().__init__()
-        self.text = BagOfWords(words, config.word_order)
+        self.text = BagOfWords(words)
         frames, numbers = codes
         self.inp = nn.Linear((3 * frames - 3) * numbers, config.width)
         self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
@@ -104,7 +102,7 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"penalty": 0, "word_order": 0}, shares=())
+        check(config, {"penalty": 0}, shares=())
         self.config, self.shape = config, shape
         self.noise_shape = (config.noise_features,)
         self.autoencoder = FrameAutoencoder("gan", shape, config)

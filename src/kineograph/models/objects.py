@@ -15,6 +15,7 @@ looking and drawing object by object, Eslami et al. 2016 (attend, infer, repeat)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import permutations
 
 import torch
@@ -38,6 +39,18 @@ _NEAR = 2.2  # sizes from its centre: no corner is further
 _CLUSTERING = 5  # rounds of k-means
 _COLOR = 0.25  # of a difference in colour against one in place, in half sides
 _MASKS = 3  # layers of a drawing, each in a colour of its own
+
+
+@dataclass(frozen=True)
+class Course:
+    """What some numbers of a code do over a clip, for a network that sees clips as courses."""
+
+    listener: int
+    """Which words of a caption matter to it: the same as to all courses of this number."""
+    object: int = 0
+    """The one that it belongs to."""
+    way: bool = False
+    """Whether it says where that goes. What it looks like is no matter to that."""
 
 
 class Codes:
@@ -72,6 +85,13 @@ class Codes:
         coordinates, sizes, angles, turns, looks."""
         k = self.objects
         return [(2 * k, 1), (k, 1), (k, 1), (k, self.turn), (k, self.appearance)]
+
+    @property
+    def courses(self) -> list[Course]:
+        """The x and y of each object, then all sizes, angles, turns and looks."""
+        each = range(self.objects)
+        places = [Course(axis, k, way=True) for k in each for axis in (0, 1)]
+        return places + [Course(2 + n, k, way=n == 1) for n in range(4) for k in each]
 
     def join(
         self, place: Tensor, size: Tensor, angle: Tensor, turn: Tensor, looks: Tensor

@@ -10,13 +10,13 @@ Source: pictures as patches, Dosovitskiy et al. 2021 (ViT); here the weights are
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kineograph.models.base import VideoShape
+from kineograph.models.layers import LinearEach
+from kineograph.models.objects import Course
 
 Cut = tuple[int, int, int]
 """Rows and columns of regions, and the side of each in pixels."""
@@ -42,6 +42,7 @@ class Codes:
         self.kinds = regions * [(1, appearance)]
         """How many there are of each kind, and of how many numbers: what the numbers of a region
         mean is like no other's."""
+        self.courses = [Course(region) for region in range(regions)]
 
     def settle(self, codes: Tensor) -> Tensor:
         """The nearest that could be a code: each region's normalised."""
@@ -53,26 +54,13 @@ class Codes:
         return codes
 
 
-class RegionLinear(nn.Module):
-    """A linear map for each of R regions: (R, N, I) => (R, N, O)."""
-
-    def __init__(self, regions: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(regions, inputs, outputs) / math.sqrt(inputs))
-        self.bias = nn.Parameter(torch.zeros(regions, 1, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x @ self.weight + self.bias
-        return out
-
-
 def _network(regions: int, inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        RegionLinear(regions, inputs, width),
+        LinearEach(regions, inputs, width),
         nn.SiLU(),
-        RegionLinear(regions, width, width),
+        LinearEach(regions, width, width),
         nn.SiLU(),
-        RegionLinear(regions, width, outputs),
+        LinearEach(regions, width, outputs),
     )
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+_HURRY = 10.0  # how much faster gates learn than weights
+_ODDS_AT_FIRST = 1.0  # log of those that a gate is open
+_MOST_ODDS = 3.0  # that are kept: a gate with more would be sure of itself and learn no more
+_HARDNESS = 0.66  # temperature of what is drawn (2/3 in Louizos et al. 2018, as is the stretch)
+_STRETCH = (-0.1, 1.1)
+_SILENCE = 1e-3  # mean square of what counts as nothing heard
+_PLACES = 128  # tokens whose places are told apart
+_HEADS, _BLOCKS = 4, 2
 
 
 class MeanOfEmbeddings(nn.Module):
@@ -38,7 +49,7 @@ class Signs(nn.Module):
 
 
 class BagOfWords(nn.Module):
-    """Words and, if order counts, where they stand: summed, of one length.
+    """Words, summed, of one length: deaf to their order.
 
     ``words`` are token ids (B, L) => vectors (B, L, D), 0 for padding: `Signs`, or those of a
     language model (`pretrained.py`).
@@ -48,21 +59,98 @@ class BagOfWords(nn.Module):
     alone, and all captions are vectors of one length. If "up-left" is as fast as "left", then so is
     "up", which it would not be if words merely added up. Sums of random signs as representations of
     what consists of parts are from Gayler 2003.
-
-    ``order`` is the weight of the places, from -1 for the first word to 1 for the last, each times
-    another sign vector of its word. Together they tell which of two colours came first. At 0 no
-    order is heard. The more it is, the less a word in new company is what it was.
     """
 
-    def __init__(self, words: nn.Module, order: float = 0.0) -> None:
+    def __init__(self, words: nn.Module) -> None:
         super().__init__()
-        self.words, self.order = words, order
+        self.words = words
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D) of mean square 1, or 0."""
-        x = self.words(tokens)
-        last = (tokens != 0).sum(1, keepdim=True) - 1
-        places = 2 * torch.arange(tokens.shape[1], device=x.device) / last.clamp(min=1) - 1
-        placed = (x * places[..., None]).sum(1)
-        whole = x.sum(1) + self.order * placed.roll(1, -1)  # rolled, signs are as good as others
+        whole: Tensor = self.words(tokens).sum(1)
         return F.rms_norm(whole, whole.shape[-1:])
+
+
+class HeardWords(BagOfWords):
+    """For each of N listeners and K objects, a bag of the words that it hears.
+
+    Two questions are learned, of words and not of captions:
+
+    - *Whose word is it?* A small transformer reads the caption and gives each word, in its place, a
+      share for each object. Of one object all words are.
+    - *Does it matter to this listener?* In training, all clips of a 7 may move up and down. Then
+      "7" tells the way as well as "up" does, and who listens to both does not know what to do when
+      they part. So with a ``price`` each word that a listener hears costs something: of the ways
+      there are few words, of the digits ten, and what hears the ways lets the digits go. Gates that
+      are open, closed or, in training, drawn are from Louizos et al. 2018 (hard concrete, L₀), one
+      for each word of the vocabulary and listener. With price 0 all words are heard.
+    """
+
+    def __init__(
+        self,
+        words: nn.Module,
+        vocabulary_size: int,
+        features: int,
+        listeners: int,
+        objects: int,
+        price: float,
+    ) -> None:
+        super().__init__(words)
+        self.listeners, self.price = listeners, price
+        self.owner = _Owner(features, objects) if objects > 1 else None
+        gates = torch.full((vocabulary_size, listeners), _ODDS_AT_FIRST / _HURRY)
+        self.odds = nn.Parameter(gates) if price else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, L), 0 for padding => vectors (B, K, N, D) of mean square 1, or 0."""
+        words = self.words(tokens)
+        with torch.autocast(tokens.device.type, enabled=False):
+            gates = self._gates(tokens)  # (B, L, N)
+            if self.owner is None:
+                heard = (gates.transpose(1, 2) @ words)[:, None]
+            else:
+                mine = self.owner(words, tokens)[..., None] * gates[:, :, None]  # (B, L, K, N)
+                heard = (mine.flatten(2).transpose(1, 2) @ words).unflatten(1, mine.shape[2:])
+            return F.rms_norm(heard, heard.shape[-1:], eps=_SILENCE)
+
+    def _gates(self, tokens: Tensor) -> Tensor:
+        """How far each word is heard by each listener (B, L, N), 0 to 1."""
+        if self.odds is None:
+            return torch.ones(*tokens.shape, self.listeners, device=tokens.device)
+        odds = _HURRY * F.embedding(tokens, self.odds).clamp(max=_MOST_ODDS / _HURRY)
+        if not (self.training and torch.is_grad_enabled()):
+            return (odds > 0).float()
+        drawn = torch.rand_like(odds).clamp(1e-4, 1 - 1e-4).logit()
+        low, high = _STRETCH
+        return (low + (high - low) * torch.sigmoid((drawn + odds) / _HARDNESS)).clamp(0, 1)
+
+    def cost(self) -> Tensor:
+        """The price of all words that are expected to be heard (Louizos et al. 2018, eq. 12)."""
+        if self.odds is None:
+            return torch.zeros(())
+        low, high = _STRETCH
+        return (
+            self.price * torch.sigmoid(_HURRY * self.odds - _HARDNESS * math.log(-low / high)).sum()
+        )
+
+
+class _Owner(nn.Module):
+    """Words (B, L, D) and tokens (B, L) => each word's share for each object (B, L, K), 0 to 1."""
+
+    def __init__(self, features: int, objects: int) -> None:
+        super().__init__()
+        self.places = nn.Parameter(0.5 * torch.randn(_PLACES, features))
+        self.inp = nn.Linear(features, features)
+        block = nn.TransformerEncoderLayer(
+            features, _HEADS, 2 * features, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.body = nn.TransformerEncoder(
+            block, _BLOCKS, nn.LayerNorm(features), enable_nested_tensor=False
+        )
+        self.out = nn.Linear(features, objects)
+
+    def forward(self, words: Tensor, tokens: Tensor) -> Tensor:
+        place = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=_PLACES - 1)
+        padding = (tokens == 0) & (tokens != 0).any(1, keepdim=True)
+        x = self.body(self.inp(words) + self.places[place], src_key_padding_mask=padding)
+        return torch.sigmoid(2 * self.out(x))

@@ -24,6 +24,12 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """What a run has logged, of its own folder or that of its model; [] where that is not kept."""
+    places = (folder / "metrics.jsonl", folder.resolve().parent / "metrics.jsonl")
+    return next((read_metrics(place) for place in places if place.is_file()), [])
+
+
 class MetricsLog:
     """Appends rows; opened for step ``start`` it first drops what a lost future had written."""
 

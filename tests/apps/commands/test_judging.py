@@ -235,7 +235,11 @@ def test_evaluating_asks_the_api(call: Any, monkeypatch: pytest.MonkeyPatch, sti
     done = call("evaluate", "runs/a", "--count", "2")
     assert done.code == 0
     assert "circle moving left" in done.out
-    assert asked == {"model": Path("runs/a"), "prompts": None, "count": 2, "path": None}
+    plain = {"num_inference_steps": None, "guidance_scale": 1.0}
+    expected = {"model": Path("runs/a"), "prompts": None, "count": 2, "path": None}
+    assert asked == expected | plain
+    call("evaluate", "runs/a", "--num-inference-steps", "2", "--guidance-scale", "1.5")
+    assert (asked["num_inference_steps"], asked["guidance_scale"]) == (2, 1.5)
     told = call("evaluate", "runs/a", "--seed", "3", "--prompts", "a b", "c", "--json").json
     assert told["model"] == "runs/a"
     assert told["training"]["trials"] == 2

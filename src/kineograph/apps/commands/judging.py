@@ -128,6 +128,8 @@ def evaluate(
     frechet: bool = False,
     i3d: Path | None = None,
     anyway: bool = False,
+    num_inference_steps: int | None = None,
+    guidance_scale: float = 1.0,
 ) -> Answer:
     """Measure how many of a model's videos do what their prompts say.
 
@@ -147,6 +149,8 @@ def evaluate(
         frechet: Measure the Fréchet video distance to real clips, too.
         i3d: With --frechet: the TorchScript file of I3D; then the distance is the FVD.
         anyway: With --frechet: even of fewer than 2,048 videos.
+        num_inference_steps: Steps of the sampler, for models that take several.
+        guidance_scale: How strongly to follow the prompt; 1 is plain.
     """
     from kineograph.core.files import check_free
     from kineograph.data.grammar import check_prompt
@@ -168,6 +172,7 @@ def evaluate(
     from kineograph import api
 
     given: dict[str, Any] = {"path": path} | ({} if seed is None else {"seed": seed})
+    given |= {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
     if by_split:
         given |= {} if count is None else {"count": count}
         terminal.say("Generating videos of a source's prompts and judging them ...")
