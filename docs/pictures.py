@@ -308,7 +308,7 @@ NEW = ("circle moving up-right", "circle moving up")
 
 def text(pipeline: Pipeline) -> Sheet:
     """Cosines of captions with words, and with the two prompts that are in no caption."""
-    encoder = pipeline.model.generator.text
+    encoder = pipeline.model.discriminator.text
     rows, columns = (*KNOWN, *NEW), (*WORDS, *NEW)
     of_rows, of_columns = (
         F.normalize(encoder(tokens_of(pipeline, names)), dim=1) for names in (rows, columns)

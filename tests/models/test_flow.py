@@ -7,7 +7,8 @@ import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.models.base import TensorBatch, VideoShape, noise_for
-from kineograph.models.flow import Config, Model, cosines, time_features
+from kineograph.models.denoiser import cosines, time_features
+from kineograph.models.flow import Config, Model
 
 SHAPE = VideoShape(4, 16, 16)
 TOKENS = torch.tensor([[1, 2], [1, 3]])
@@ -137,3 +138,23 @@ def test_features_of_the_time_are_finite_at_both_ends_and_differ() -> None:
     assert features.shape == (4, 64)
     assert torch.isfinite(features).all()
     assert len(torch.unique(features, dim=0)) == 4
+
+
+def test_where_a_thing_goes_is_not_told_from_what_it_looks_like() -> None:
+    torch.manual_seed(0)
+    denoiser = model(objects=2).denoiser.eval()
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    codes = torch.randn(1, SHAPE.num_frames, denoiser.spread.shape[1])
+    told = (torch.tensor([0.5]), torch.tensor([[1, 2, 3]]), torch.tensor([True]))
+    ways = [0, 1, 2, 3, 6, 7]  # x and y of both, and their angles; 4 and 5 are sizes
+    before = denoiser(codes, *told)
+    other = codes.clone()
+    other[..., 8:] += 1
+    looked = denoiser(other, *told)
+    assert torch.allclose(looked[..., ways], before[..., ways], atol=1e-4)
+    assert not torch.allclose(looked[..., 4], before[..., 4], atol=1e-2), "sizes see looks"
+    other = codes.clone()
+    other[..., 0] += 1
+    moved = denoiser(other, *told)
+    assert not torch.allclose(moved[..., 9], before[..., 9], atol=1e-2), "looks see places"

@@ -8,7 +8,7 @@ Three networks, on three objectives:
   frame, and its caption. Real clips with their caption must score higher than generated ones,
   and than the same real clips with another's caption.
 - *generator*: noise and caption => the codes of all frames in one pass, to score as high as real
-  ones.
+  ones. It is the network that the flow asks many times (`denoiser.py`), asked once.
 
 To duel over codes instead of pixels keeps what a GAN is good at, movement and variety, and leaves
 what it is bad at, clean pixels, to a plain regression. It also makes a turn of the duel cheap, and
@@ -21,15 +21,15 @@ Miyato and Koyama 2018, a generator in an autoencoder's space from Rombach et al
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.models.autoencoder import AutoencoderConfig, Codes, FrameAutoencoder, check
+from kineograph.models.autoencoder import Codes, FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.denoiser import Denoiser, DenoiserConfig
 from kineograph.models.layers import ResidualMLP
 from kineograph.text.encoders import BagOfWords
 from kineograph.text.pretrained import LanguageModel, word_vectors
@@ -39,40 +39,30 @@ _MISMATCH = 0.2  # μ, weight of real clips under another's caption
 
 
 @dataclass(frozen=True)
-class Config(AutoencoderConfig):
+class Config(DenoiserConfig):
     """The GAN over frame codes."""
 
-    width: int = 256
-    """Features inside the generator and the discriminator."""
     depth: int = 3
-    """Residual blocks of the generator, and of the discriminator."""
-    noise_features: int = 16
-    """Random numbers that a clip grows from."""
-    text_features: int = 128
-    """Numbers that describe a caption."""
-    language_model: str = ""
-    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
-    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
+    """Blocks of the generator, and of the discriminator."""
     penalty: float = 0.1
     """Weight of the gradient penalty at the start; it falls to a tenth."""
 
 
 class Generator(nn.Module):
-    """Noise (B, Z) and tokens (B, L) => codes of all frames (B, T, D), in one pass."""
+    """Noise (B, T, D) and tokens (B, L) => codes of all frames (B, T, D), in one pass.
 
-    def __init__(
-        self, config: Config, codes: tuple[int, int], layout: Codes, words: nn.Module
-    ) -> None:
+    The flow's denoiser, asked once, of nothing but noise. Each course hears a word in the same way
+    in any company, and so goes as it is told in words that it never heard together.
+    """
+
+    def __init__(self, denoiser: Denoiser, layout: Codes) -> None:
         super().__init__()
-        self.codes, self.layout = codes, layout
-        self.text = BagOfWords(words)
-        self.inp = nn.Linear(config.noise_features + config.text_features, config.width)
-        self.body = nn.Sequential(*(ResidualMLP(config.width) for _ in range(config.depth)))
-        self.out = nn.Linear(config.width, math.prod(codes))
+        self.denoiser, self.layout = denoiser, layout
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
-        x = self.inp(torch.cat([noise, self.text(tokens)], dim=1))
-        return self.layout.settle(self.out(F.silu(self.body(x))).view(-1, *self.codes))
+        start = torch.zeros(len(noise), device=noise.device)
+        prompted = torch.ones_like(start, dtype=torch.bool)
+        return self.layout.settle(self.denoiser(noise, start, tokens, prompted))
 
 
 class Discriminator(nn.Module):
@@ -102,20 +92,17 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"penalty": 0}, shares=())
+        check(config, {"penalty": 0, "word_price": 0}, shares=())
         self.config, self.shape = config, shape
-        self.noise_shape = (config.noise_features,)
         self.autoencoder = FrameAutoencoder("gan", shape, config)
-        layout = self.autoencoder.layout
-        codes = (shape.num_frames, layout.features)
+        layout, frames = self.autoencoder.layout, shape.num_frames
+        self.noise_shape = codes = (frames, layout.features)
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None  # one for both
-
-        def words() -> nn.Module:
-            return word_vectors(vocabulary_size, config.text_features, self.language_model)
-
-        self.generator = Generator(config, codes, layout, words())
-        self.discriminator = Discriminator(config, codes, words())
+        denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
+        self.generator = Generator(denoiser, layout)
+        words = word_vectors(vocabulary_size, config.text_features, self.language_model)
+        self.discriminator = Discriminator(config, codes, words)
         self.phases = [*self.autoencoder.phases(), *config.turns_a_step * self._duel()]
 
     def _duel(self) -> list[Phase]:
@@ -149,6 +136,7 @@ class Model(VideoModel):
         generated clips (R3GAN, eq. 4), here by finite difference: E (D(x) − D(x + σε))² / σ².
         """
         real = self.autoencoder.codes(batch)
+        self.generator.denoiser.measure(real)
         with torch.no_grad():
             fake = self._fake(batch)
         own = batch.tokens
@@ -176,7 +164,8 @@ class Model(VideoModel):
         on_real, on_fake = self.discriminator(
             torch.cat([real, fake]), torch.cat([batch.tokens, batch.tokens])
         ).chunk(2)
-        return {"total": F.softplus(on_real - on_fake).mean()}
+        duel = F.softplus(on_real - on_fake).mean()
+        return {"total": duel + self.generator.denoiser.text.cost(), "duel": duel}
 
     def _fake(self, batch: TensorBatch) -> Tensor:
         noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)

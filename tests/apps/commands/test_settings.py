@@ -22,6 +22,15 @@ def test_help_of_train_explains_every_setting(capsys: pytest.CaptureFixture[str]
     assert "--model." in said or "Settings of the family tutorial_gan" in said
 
 
+def test_help_explains_what_families_share(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["train", "tutorial-gan", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--model.appearance Numbers that say what an object looks like" in said
+    assert "--model.penalty" in said
+    assert said.count("--model.depth") == 1
+    assert "--model.depth Blocks of the generator, and of the discriminator. (3)" in said
+
+
 def test_help_of_train_reads_a_file_of_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

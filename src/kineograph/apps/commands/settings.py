@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,29 +70,46 @@ def _recipe(name_or_file: str) -> dict[str, Any]:
     return RECIPES[name_or_file.replace("_", "-")]()
 
 
-def _training(cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _training(cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     spec = importlib.util.find_spec("kineograph.training.settings")
     return _rows(Path(spec.origin if spec and spec.origin else ""), cls, values)
 
 
-def _print(title: str, section: str, rows: Iterator[tuple[str, str]]) -> None:
+def _print(title: str, section: str, rows: Iterable[tuple[str, str]]) -> None:
     print(f"\n{title}:")
     terminal.print_columns([(f"--{section}.{name.replace('_', '-')}", text) for name, text in rows])
 
 
-def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Fields of the class ``cls`` in ``file``: name, and what stands below it, with its value."""
+def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Fields of the class ``cls`` in ``file``: name, and what stands below it, with its value.
+
+    Those of the classes that it extends, imported from elsewhere, come first.
+    """
     if not file.is_file():
         raise RequestError(f"There is no file {file}.", "Check the spelling of the path.")
-    nodes = ast.walk(ast.parse(file.read_bytes()))
-    body = next((n.body for n in nodes if isinstance(n, ast.ClassDef) and n.name == cls), [])
-    for field, below in pairwise(body):
+    top = ast.parse(file.read_bytes()).body
+    found = next((n for n in top if isinstance(n, ast.ClassDef) and n.name == cls), None)
+    rows: dict[str, str] = {}
+    for base in found.bases if found else ():
+        origin = _origin(top, ast.unparse(base))
+        rows |= dict(_rows(origin, ast.unparse(base), values)) if origin else {}
+    for field, below in pairwise(found.body if found else ()):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         about = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]  # _is_text
         value = values.get(field.target.id, _default(field.value))
         shown = "" if value is ... or value == "" else f" ({_words(value)})"
-        yield field.target.id, f"{' '.join(str(about).replace('``', '').split())}{shown}"
+        rows[field.target.id] = f"{' '.join(str(about).replace('``', '').split())}{shown}"
+    return rows.items()
+
+
+def _origin(top: Sequence[ast.stmt], name: str) -> Path | None:
+    """The file from which a module imports ``name``."""
+    for node in top:
+        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            spec = importlib.util.find_spec(node.module or "")
+            return Path(spec.origin) if spec and spec.origin else None
+    return None
 
 
 def _is_text(node: ast.stmt) -> bool:

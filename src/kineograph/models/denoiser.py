@@ -1,0 +1,212 @@
+"""Noise and a caption => the codes of a clip: the network of both families over codes.
+
+The flow asks it again and again, with less and less noise; the GAN's generator asks once.
+
+Sources: the scaled input and the skip from EDM (Karras et al. 2022); blocks from DiT (Peebles and
+Xie 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kineograph.models.autoencoder import AutoencoderConfig, Codes
+from kineograph.models.layers import LinearEach, attention
+from kineograph.text.encoders import HeardWords
+from kineograph.text.pretrained import LanguageModel, word_vectors
+
+_TIME_FEATURES = 64
+_CONDITION = 256  # numbers that time and caption become for every block
+_HEAD = 64  # features of a head of attention
+_MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
+_LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to tell
+
+
+@dataclass(frozen=True)
+class DenoiserConfig(AutoencoderConfig):
+    """What a family over codes lets one set about its denoiser."""
+
+    width: int = 256
+    """Features of a course inside the denoiser."""
+    depth: int = 4
+    """Blocks of the denoiser."""
+    text_features: int = 128
+    """Numbers that describe a caption."""
+    language_model: str = ""
+    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
+    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
+    word_price: float = 0.0
+    """Price of each word that a course hears, for sources in which words tell each other; 0 where
+    all can be heard."""
+
+
+class Block(nn.Module):
+    """Courses (B, N, D) look at each other, save what they are ``blind`` to (N, N), then each goes
+    on by itself; conditions (B, N, C)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.heads = math.gcd(features, max(features // _HEAD, 1))
+        self.norm = nn.LayerNorm(features, elementwise_affine=False)
+        self.modulation = nn.Linear(_CONDITION, 4 * features)
+        self.look = nn.Linear(features, 3 * features)
+        self.seen = nn.Linear(features, features)
+        self.first = nn.Linear(features, 2 * features)
+        self.second = nn.Linear(2 * features, features)
+        for layer in (self.modulation, self.seen, self.second):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, condition: Tensor, blind: Tensor) -> Tensor:
+        shift, scale, then_shift, then_scale = self.modulation(condition).chunk(4, -1)
+        looking = self.look(torch.addcmul(shift, self.norm(x), 1 + scale))
+        x = x + self.seen(attention(looking, self.heads, blind))
+        hidden = self.first(torch.addcmul(then_shift, self.norm(x), 1 + then_scale))
+        out: Tensor = x + self.second(F.relu(hidden))
+        return out
+
+
+class Denoiser(nn.Module):
+    """Noisy codes (B, T, D), times (B,), tokens (B, L) => clean codes (B, T, D).
+
+    It takes a clip as the courses of its numbers over all frames: of each object's x, y, size,
+    angle, turn and looks. All go through the same weights, and x comes and leaves by the same ones
+    as y: who has learned to go quickly across can go quickly down.
+
+    Inside, time is told in frequencies (a cosine transform). White noise is as white there, while
+    what stays as it is through a clip is all in the first, and what moves evenly in a few: so the
+    noise in the others is known for what it is before anything is learned.
+    """
+
+    waves: Tensor
+    spread: Tensor
+    turns: Tensor
+    blind: Tensor
+
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        layout: Codes,
+        frames: int,
+        vocabulary_size: int,
+        language_model: LanguageModel | None,
+    ) -> None:
+        super().__init__()
+        self.kinds, width = layout.kinds, config.width
+        self.register_buffer("waves", cosines(frames), persistent=False)
+        self.moving = len(layout.spread)
+        rest = torch.ones(layout.features - self.moving)
+        self.register_buffer("spread", torch.cat([layout.spread, rest]).repeat(frames, 1))
+        self.register_buffer("turns", torch.zeros(()))
+        # Which words a course hears, and of what it does not look at: where a thing goes should not
+        # be told from what it looks like, or it goes as things that look so went in training.
+        which = layout.courses
+        self.courses, listeners = len(which), 1 + max(course.listener for course in which)
+        objects = 1 + max(course.object for course in which)
+        self.heard = [course.object * listeners + course.listener for course in which]
+        way = torch.tensor([course.way for course in which])
+        self.register_buffer("blind", way[:, None] & ~way, persistent=False)
+        words = word_vectors(vocabulary_size, config.text_features, language_model)
+        self.text = HeardWords(
+            words, vocabulary_size, config.text_features, listeners, objects, config.word_price
+        )
+        self.no_text = nn.Parameter(torch.zeros(config.text_features))
+        self.when = nn.Sequential(
+            nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
+        )
+        self.what = nn.Linear(config.text_features, _CONDITION)
+        self.told = LinearEach(listeners, config.text_features, width)
+        # Which course it is, in the condition and at the entrance.
+        self.whose = nn.Parameter(0.5 * torch.randn(self.courses, _CONDITION))
+        self.which = nn.Parameter(0.5 * torch.randn(self.courses, width))
+        lengths = [frames * numbers for _, numbers in self.kinds]
+        self.inp = nn.ModuleList(nn.Linear(length, width) for length in lengths)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(config.depth))
+        self.out = nn.ModuleList(nn.Linear(width, length) for length in lengths)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, noisy: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor) -> Tensor:
+        """``prompted`` (B,) says whose caption counts.
+
+        With x_t = t·x₁ + (1 − t)·ε, of which x₁ has the variance σ² and ε has 1, the best linear
+        guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
+        σ is that of each number in each frequency.
+        """
+        heard = torch.where(prompted[:, None, None, None], self.text(tokens), self.no_text)
+        told = self.told(heard.permute(2, 0, 1, 3).flatten(1, 2))  # (listeners, B · objects, width)
+        # The caption acts by linear maps: deeper ones would fit the captions of the training, and a
+        # word that stands alone for the first time would mean whatever they happen to give.
+        condition = self.when(time_features(t))[:, None] + self._of_courses(self.what(heard))
+        condition = F.silu(condition + self.whose)
+        told = self._of_courses(told.unflatten(1, heard.shape[:2]).permute(1, 2, 0, 3))
+        t = t[:, None, None]
+        variance = (t * self.spread).square() + (1 - t).square()
+        waves = self._over_time(self.waves, noisy)
+        x = self._read(waves * variance.rsqrt()) + told + self.which
+        for block in self.blocks:
+            x = block(x, condition, self.blind)
+        guess = waves * t * self.spread.square() / variance
+        written = self._written(x, noisy.shape[1]).float()
+        return self._over_time(self.waves.T, guess + self.spread * written)
+
+    def _of_courses(self, heard: Tensor) -> Tensor:
+        """What is said to listeners (B, objects, listeners, D) => to courses (B, N, D)."""
+        return heard.flatten(1, 2)[:, self.heard]
+
+    @torch.no_grad()
+    def measure(self, codes: Tensor) -> None:
+        """Find ``spread`` from codes (B, T, D), over the first turns; but not of what moves.
+
+        A bounce has frequencies that a straight way has not, and so their deviations say little of
+        either: with those, orbits and bounces took three times as long to learn.
+        """
+        found = self._over_time(self.waves, codes[..., self.moving :]).square().mean(0)
+        share = (self.turns < _MEASURED_TURNS) / (self.turns + 1)
+        spread = self.spread[:, self.moving :]
+        spread.copy_(spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD))
+        self.turns += 1
+
+    @staticmethod
+    def _over_time(matrix: Tensor, codes: Tensor) -> Tensor:
+        with torch.autocast(codes.device.type, enabled=False):  # in bf16 a pixel would be lost
+            return matrix @ codes.float()
+
+    def _read(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) => courses (B, N, width)."""
+        parts = torch.split(codes, [count * numbers for count, numbers in self.kinds], 2)
+        courses = [
+            inp(part.reshape(*part.shape[:2], *kind).transpose(1, 2).flatten(2))
+            for inp, part, kind in zip(self.inp, parts, self.kinds, strict=True)
+        ]
+        return torch.cat(courses, 1)
+
+    def _written(self, x: Tensor, frames: int) -> Tensor:
+        """The inverse: courses (B, N, width) => codes (B, T, D)."""
+        parts = torch.split(x, [count for count, _ in self.kinds], 1)
+        codes = [
+            out(part).unflatten(2, (frames, -1)).transpose(1, 2).flatten(2)
+            for out, part in zip(self.out, parts, strict=True)
+        ]
+        return torch.cat(codes, 2)
+
+
+def time_features(t: Tensor) -> Tensor:
+    """Times (B,) => waves (B, 64) in the logarithm of signal over noise, log t / (1 − t)."""
+    near = t.clamp(1e-4, 1 - 1e-4)
+    ratio = torch.log(near / (1 - near))[:, None]
+    waves = torch.linspace(math.log(0.05), math.log(5), _TIME_FEATURES // 2, device=t.device).exp()
+    return torch.cat([torch.sin(ratio * waves), torch.cos(ratio * waves)], dim=1)
+
+
+def cosines(frames: int) -> Tensor:
+    """The orthogonal cosine transform over time (T, T), slowest first (DCT-II)."""
+    when = (torch.arange(frames) + 0.5) * math.pi / frames
+    waves = torch.cos(torch.arange(frames)[:, None] * when) * math.sqrt(2 / frames)
+    waves[0] /= math.sqrt(2)
+    return waves
