@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import subprocess
@@ -22,6 +23,12 @@ SETTINGS = {"minutes": 5.0, "seed": 0, "timesteps": 50, "batch": 4}
 def time_to_accuracy(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("time_to_accuracy")
+
+
+@pytest.fixture
+def readme_table(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("readme_table")
 
 
 def reached(share: float, low: float, high: float) -> dict[str, Any]:
@@ -90,3 +97,26 @@ def test_clips_of_the_ddpm_are_judged_by_their_own_prompts_and_count_as_few_as_t
     assert list(found["prompts"]) == [*CAPTIONS, *UNSEEN_PROMPTS]
     assert [found["prompts"][prompt] for prompt in UNSEEN_PROMPTS] == [0.0, 0.0]
     assert found["intervals"][UNSEEN_PROMPTS[0]][1] == pytest.approx(0.658, abs=1e-3)  # 0 of 2
+
+
+def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
+    readme_table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = readme_table.results
+    race = copy.deepcopy(recorded("time_to_accuracy"))
+    few = {"clips": 1, "clips_judged": 20, "steps": 1234, "clips_per_second": 0.0934}
+    figures = SETTINGS | few | {"parameters": 36_214_227}
+    race["models"]["ddpm"] = race["models"]["tutorial_gan"] | figures
+    race["gpu"] = "Some GPU"
+    monkeypatch.setattr(
+        readme_table, "results", lambda name: race if name == "time_to_accuracy" else recorded(name)
+    )
+    text = readme_table.table()
+    header, rule, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert header.endswith("| the tutorial's model | a 3D U-Net DDPM (lucidrains) |")
+    assert {line.count("|") for line in (header, rule, *rows)} == {6}
+    assert "36 M parameters" in text
+    assert "1,234 steps of 4 at 0.0934 clips a second" in text
+    assert "judged by 20 clips, 1 a prompt, each sampled in 50 steps" in text
+    assert "Some GPU" in text
+    assert "without a GPU" not in text
