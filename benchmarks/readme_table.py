@@ -19,6 +19,7 @@ NAMES = {
     "flow": "Kineograph's flow",
     "gan": "Kineograph's GAN",
     "tutorial_gan": "the tutorial's model",
+    "ddpm": "a 3D U-Net DDPM (lucidrains)",
 }
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
 
@@ -63,13 +64,35 @@ def table() -> str:
             f"Each trained for {race['seconds'] / 60:g} minutes in one run of "
             "`benchmarks/time_to_accuracy.py`, seed "
             f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
-            f"{race['machine']}, without a GPU ({race['date']}, commit {race['commit'][:7]}).",
+            f"{race['machine']}, {race.get('gpu') or 'without a GPU'} "
+            f"({race['date']}, commit {race['commit'][:7]}).",
+            *([of_ddpm(race["models"]["ddpm"])] if "ddpm" in race["models"] else []),
+            *few_evaluations(race["models"]["flow"]),
             f"The judge accepts {accepted['true']:.2%} of true clips and at most "
             f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`, commit "
             f"{judge['environment']['commit'][:7]}).".replace("%", " %"),
             cost(),
             "",
         ]
+    )
+
+
+def few_evaluations(flow: dict[str, Any]) -> list[str]:
+    """How often the flow is right when its network is asked less often, where that is known."""
+    found = flow.get("accuracy_by_evaluations", {})
+    if not found:
+        return []
+    told = ", ".join(f"{share:.1%} in {count}".replace("%", " %") for count, share in found.items())
+    return [f"Of the training prompts the flow gets {told} evaluations of its network."]
+
+
+def of_ddpm(found: dict[str, Any]) -> str:
+    """What the plain recipe is, and how little of it was judged, as a sentence."""
+    return (
+        f"The DDPM has {found['parameters'] / 1e6:.0f} M parameters, took {found['steps']:,} steps "
+        f"of {found['batch']} at {found['clips_per_second']:.3g} clips a second, and is judged by "
+        f"{found['clips_judged']:,} clips, {found['clips']} a prompt, each sampled in "
+        f"{found['timesteps']:,} steps (`benchmarks/ddpm.py`)."
     )
 
 

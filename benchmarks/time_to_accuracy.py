@@ -2,9 +2,11 @@
 
     python benchmarks/time_to_accuracy.py               # 5 minutes each, seed 0
     python benchmarks/time_to_accuracy.py --minutes 1   # a quick look
+    python benchmarks/time_to_accuracy.py --ddpm 1      # beside the plain recipe of `ddpm.py`, too
 
 Prints how many times as often a family's clips do what their prompts say, and writes
-``benchmarks/results/time_to_accuracy.json``, which the README and the demo quote.
+``benchmarks/results/time_to_accuracy.json``, which the README and the demo quote. All of them use
+the GPU where there is one.
 """
 
 from __future__ import annotations
@@ -16,14 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ddpm
+import torch
+
 from kineograph import api, recipes
-from kineograph.data.sources.tutorial import UNSEEN_PROMPTS
-from kineograph.evaluation.accuracy import Evaluation
+from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
+from kineograph.evaluation.accuracy import Evaluation, judged
+from kineograph.evaluation.judges import judge_of
 from kineograph.training.environment import environment
 from kineograph.training.metrics_log import read_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results" / "time_to_accuracy.json"
 RACERS = {"flow": "tutorial", "gan": "tutorial-gan", "tutorial_gan": "tutorial-baseline"}
+BASELINES = {"tutorial_gan": "the tutorial's model", "ddpm": "the plain DDPM"}
+STEPS = (1, 2, 4, 8)  # of the flow's sampler, of which each but the last takes two evaluations
 LIVE_CHECKS = {"flow": 50, "gan": 100, "tutorial_gan": 500}  # steps between them: a few a minute
 
 
@@ -38,6 +46,13 @@ def race(family: str, minutes: float, seed: int, clips: int, folder: Path) -> di
     found["accuracy_over_time"] = [
         [row["elapsed"], row["accuracy"]] for row in rows if row.get("accuracy") is not None
     ]
+    if family == "flow":
+        found["accuracy_by_evaluations"] = {
+            2 * steps - 1: api.evaluate(folder, count=clips, num_inference_steps=steps)
+            .total(seen=True)
+            .share
+            for steps in STEPS
+        }
     return {"steps": trained.steps, "seconds": round(trained.seconds, 1), **found}
 
 
@@ -52,6 +67,20 @@ def result(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def race_ddpm(settings: ddpm.Settings, place: Path) -> dict[str, Any]:
+    """Train the plain recipe, which is installed in ``place``, and judge its clips likewise."""
+    figures, clips = ddpm.run(settings, place)
+    judge = judge_of(Source(Config()))
+    scores = [judged(prompt, own, prompt in CAPTIONS, judge) for prompt, own in clips.items()]
+    return figures | result(Evaluation(scores))
+
+
+def tell(name: str, found: dict[str, Any]) -> None:
+    """One racer's line."""
+    unseen = {prompt: f"{found['prompts'][prompt]:.1%}" for prompt in UNSEEN_PROMPTS}
+    print(f"{name}: {found['training_prompts']:.1%} verified, unseen {unseen}", flush=True)
+
+
 def ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, bool]:
     """How many times as often we are right, and whether that is only a lower bound.
 
@@ -62,41 +91,80 @@ def ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, bool]:
     return ours["training_prompts_interval"][0] / theirs["training_prompts_interval"][1], True
 
 
-def main() -> None:
-    """Race, print, write."""
+def ratios(models: dict[str, Any], baseline: str) -> dict[str, Any]:
+    """Each of our families beside a baseline."""
+    found = {}
+    for name in ("flow", "gan"):
+        times, at_least = ratio(models[name], models[baseline])
+        found[name] = {"times": times, "is_lower_bound": at_least}
+        bound = "at least " * at_least
+        print(f"ratio: {name} {bound}{times:.1f} times as often as {BASELINES[baseline]}")
+    return found
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--clips", type=int, default=64, help="clips judged a prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    about = "race a 3D U-Net DDPM, too, and judge so many of its clips a prompt: they are slow"
+    parser.add_argument("--ddpm", type=positive, metavar="CLIPS", help=about)
+    about = "steps it learns and samples in (default: 1000)"
+    parser.add_argument("--ddpm-timesteps", type=positive, metavar="N", help=about)
+    about = "clips it trains on at once (default: 4, or 32 on a GPU, which take some 60 GiB)"
+    parser.add_argument("--ddpm-batch", type=positive, metavar="N", help=about)
     asked = parser.parse_args()
+    if asked.minutes <= 0:
+        parser.error("argument --minutes: more than 0")
+    if (asked.ddpm_timesteps or asked.ddpm_batch) and not asked.ddpm:
+        parser.error("--ddpm-timesteps and --ddpm-batch mean nothing without --ddpm CLIPS")
+    return asked
+
+
+def positive(text: str) -> int:
+    """A number from 1 on."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
+
+
+def main() -> None:
+    """Race, print, write."""
+    asked = arguments()
     models: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        if asked.ddpm:
+            place = Path(folder, "packages")
+            ddpm.install(place)
+            settings = ddpm.Settings(
+                minutes=asked.minutes,
+                seed=asked.seed,
+                clips=asked.ddpm,
+                timesteps=asked.ddpm_timesteps or 1000,
+                batch=asked.ddpm_batch or (32 if torch.cuda.is_available() else 4),
+            )
+            models["ddpm"] = race_ddpm(settings, place)
+            tell("ddpm", models["ddpm"])
         for family in RACERS:
             models[family] = race(
                 family, asked.minutes, asked.seed, asked.clips, Path(folder, family)
             )
-            unseen = {p: f"{models[family]['prompts'][p]:.1%}" for p in UNSEEN_PROMPTS}
-            print(f"{family}: {models[family]['training_prompts']:.1%} verified, unseen {unseen}")
-    baseline = models["tutorial_gan"]
-    ratios = {name: ratio(models[name], baseline) for name in models if name != "tutorial_gan"}
-    for name, (times, at_least) in ratios.items():
-        bound = "at least " * at_least
-        print(f"ratio: {name} {bound}{times:.0f} times as often as the tutorial's model")
+            tell(family, models[family])
     machine = environment()
     told = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{machine['threads']} cores, {machine['processor']}",
+        "gpu": machine["gpu"],
         "commit": machine["commit"],
         "torch": machine["torch"],
         "seed": asked.seed,
         "seconds": 60 * asked.minutes,
         "clips_per_prompt": asked.clips,
         "unseen_prompts": list(UNSEEN_PROMPTS),
-        "ratios": {
-            name: {"times": times, "is_lower_bound": at_least}
-            for name, (times, at_least) in ratios.items()
-        },
+        "ratios": ratios(models, "tutorial_gan"),
+        **({"ratios_to_ddpm": ratios(models, "ddpm")} if asked.ddpm else {}),
         "models": models,
     }
     asked.out.parent.mkdir(parents=True, exist_ok=True)
