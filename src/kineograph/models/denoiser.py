@@ -87,6 +87,7 @@ class Denoiser(nn.Module):
     spread: Tensor
     turns: Tensor
     blind: Tensor
+    heard: Tensor
 
     def __init__(
         self,
@@ -108,7 +109,8 @@ class Denoiser(nn.Module):
         which = layout.courses
         self.courses, listeners = len(which), 1 + max(course.listener for course in which)
         objects = 1 + max(course.object for course in which)
-        self.heard = [course.object * listeners + course.listener for course in which]
+        heard = torch.tensor([course.object * listeners + course.listener for course in which])
+        self.register_buffer("heard", heard, persistent=False)
         way = torch.tensor([course.way for course in which])
         self.register_buffer("blind", way[:, None] & ~way, persistent=False)
         words = word_vectors(vocabulary_size, config.text_features, language_model)
