@@ -36,6 +36,7 @@ from kineograph.text.pretrained import LanguageModel, word_vectors
 
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
+_FIRST = 0.01  # deviation of the weights that the generator's first clips come from
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Generator(nn.Module):
     def __init__(self, denoiser: Denoiser, layout: Codes) -> None:
         super().__init__()
         self.denoiser, self.layout = denoiser, layout
+        for parameter in denoiser.out.parameters():  # of zeros, all first clips would be alike
+            nn.init.normal_(parameter, std=_FIRST)
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         start = torch.zeros(len(noise), device=noise.device)
