@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from kineograph.data.clip import Clip
 from kineograph.data.loader import Loader
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
-from kineograph.text.encoders import BagOfWords
+from kineograph.text.encoders import BagOfWords, Signs
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.loop import choose_device
 
@@ -155,18 +155,24 @@ def sample(diffusion: Any, captions: Tensor, size: int) -> np.ndarray:
     return frames
 
 
-def main() -> None:
-    """What `run` starts: train, sample, write the clips, print the figures."""
-    settings, output = Settings(**json.loads(sys.argv[1])), Path(sys.argv[2])
-    device = choose_device("auto")
-    torch.manual_seed(settings.seed)
+def reader(device: torch.device) -> Text:
+    """Captions => vectors (N, 64), those of our own families' bags of words."""
     tokenizer = CaptionTokenizer.train(CAPTIONS)
-    encoder = BagOfWords(tokenizer.vocabulary_size, FEATURES).to(device)
+    encoder = BagOfWords(Signs(tokenizer.vocabulary_size, FEATURES)).to(device)
 
     def text(captions: Sequence[str]) -> Tensor:
         vectors: Tensor = encoder(torch.from_numpy(tokenizer.encode(captions)).to(device))
         return vectors
 
+    return text
+
+
+def main() -> None:
+    """What `run` starts: train, sample, write the clips, print the figures."""
+    settings, output = Settings(**json.loads(sys.argv[1])), Path(sys.argv[2])
+    device = choose_device("auto")
+    torch.manual_seed(settings.seed)
+    text = reader(device)
     diffusion, figures = train(settings, device, text)
     started = time.perf_counter()
     asked = [prompt for prompt in PROMPTS for _ in range(settings.clips)]

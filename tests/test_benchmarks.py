@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
 
@@ -120,3 +121,9 @@ def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
     assert "judged by 20 clips, 1 a prompt, each sampled in 50 steps" in text
     assert "Some GPU" in text
     assert "without a GPU" not in text
+
+
+def test_the_plain_recipe_reads_captions_as_our_families_do(time_to_accuracy: Any) -> None:
+    vectors = time_to_accuracy.ddpm.reader(torch.device("cpu"))(UNSEEN_PROMPTS)
+    assert vectors.shape == (len(UNSEEN_PROMPTS), time_to_accuracy.ddpm.FEATURES)
+    assert torch.allclose(vectors.square().mean(1), torch.ones(len(vectors)), atol=1e-3)

@@ -74,8 +74,8 @@ class Model(VideoModel):
         """E ‖x̂(x_t, t, c) − x₁‖² / (1 − t)², which is the error of the velocity.
 
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
-        Times are logit-normal, about a middle near t / (1 − t) = 1/4, where the noise is as strong
-        as the places, and wide enough to reach 1, where it is as strong as the rest.
+        Times are logit-normal, about a middle beside t / (1 − t) = 1/4, where the noise is as
+        strong as the places, and wide enough to reach 4, where speeds of one prompt differ.
         """
         x1 = self.autoencoder.codes(batch)
         self.denoiser.measure(x1)
