@@ -79,11 +79,21 @@ def table() -> str:
 
 def few_evaluations(flow: dict[str, Any]) -> list[str]:
     """How often the flow is right when its network is asked less often, where that is known."""
-    found = flow.get("accuracy_by_evaluations", {})
-    if not found:
-        return []
-    told = ", ".join(f"{share:.1%} in {count}".replace("%", " %") for count, share in found.items())
-    return [f"Of the training prompts the flow gets {told} evaluations of its network."]
+
+    def told(found: dict[str, float]) -> str:
+        shares = (f"{share:.1%} in {count}".replace("%", " %") for count, share in found.items())
+        return ", ".join(shares)
+
+    lines, distilled = [], flow.get("distilled")
+    if "accuracy_by_evaluations" in flow:
+        asked = told(flow["accuracy_by_evaluations"])
+        lines = [f"Of the training prompts the flow gets {asked} evaluations of its network."]
+    if distilled:
+        lines.append(
+            f"After {distilled['seconds'] / 60:.1f} minutes of `kineograph distill` it gets "
+            f"{told(distilled['accuracy_by_evaluations'])}."
+        )
+    return lines
 
 
 def of_ddpm(found: dict[str, Any]) -> str:

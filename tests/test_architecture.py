@@ -18,7 +18,10 @@ import pytest
 import kineograph
 from kineograph.core import config, registry
 
-DRAWN = "core < data < text < models < training < sampling < evaluation < recipes < api < apps"
+DRAWN = (
+    "core < data < text < models < training < sampling < evaluation < recipes"
+    " < lessons < api < apps"
+)
 ORDER = DRAWN.split(" < ")
 
 SOURCE = Path(kineograph.__file__).parent

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from kineograph import api, recipes
+from kineograph import api, lessons, recipes
 from kineograph.apps.cli import main
 from kineograph.core.errors import RequestError
 from kineograph.evaluation.judges import SourceJudge
@@ -50,7 +50,7 @@ def whim(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda name, clip: False,
         lambda clip: [],
     )
-    monkeypatch.setattr(api, "judge_of", lambda source: judge)
+    monkeypatch.setattr(lessons, "judge_of", lambda source: judge)
 
 
 def small(run: Path, **training: Any) -> Recipe:
@@ -72,13 +72,13 @@ def test_it_becomes_a_run_of_its_own_that_generates(
     run: Path, tmp_path: Path, whim: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, learned = contents(run), []
-    mixture = api.Mixture
+    mixture = lessons.Mixture
 
     def spy(source: Any, chosen: Any, share: float) -> Any:
         learned.extend(chosen)
         return mixture(source, chosen, share)
 
-    monkeypatch.setattr(api, "Mixture", spy)
+    monkeypatch.setattr(lessons, "Mixture", spy)
     result = api.train(small(run), tmp_path / "better")
     assert contents(run) == before
     assert learned
@@ -86,8 +86,8 @@ def test_it_becomes_a_run_of_its_own_that_generates(
     assert not all(by_a_whim(clip.frames, clip.caption).facts["shape"] for clip in learned)
     assert api.generate("circle moving up", model=tmp_path / "better")[0].frames.shape[0] == 4
     told = json.loads((tmp_path / "better" / "refinement.json").read_text())
-    assert result.refinement is not None
-    assert told == result.refinement.as_json()
+    assert result.effect is not None
+    assert told == result.effect.as_json()
     assert (told["taught"], told["held_out"]) == (["motion"], ["shape"])
     assert told["clips"] == {"asked": 12, "chosen": len(learned)}
     for when in ("before", "after"):
@@ -125,12 +125,12 @@ def test_an_interrupted_one_is_saved_and_goes_on(run: Path, tmp_path: Path, whim
 
     folder = tmp_path / "better"
     result = api.train(small(run), folder, hooks=Hooks(progress=stop_at_once))
-    assert (result.ended, result.steps, result.refinement) == ("interrupted", 1, None)
+    assert (result.ended, result.steps, result.effect) == ("interrupted", 1, None)
     assert api.load(folder).model
     recipe = recipes.resolve(str(folder / "config.toml"))
     result = api.train(recipe, folder, resume=True)
     assert (result.ended, result.steps) == ("finished", 3)
-    assert result.refinement is not None
+    assert result.effect is not None
 
 
 def test_a_refined_run_is_refined_again(
@@ -142,7 +142,7 @@ def test_a_refined_run_is_refined_again(
         assert api.refine(run, tmp_path / "once").steps == 3
     recipe = small(tmp_path / "once")
     assert recipe.name == small(run).name
-    assert api.train(recipe, tmp_path / "twice").refinement is not None
+    assert api.train(recipe, tmp_path / "twice").effect is not None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_command_shows_both_parts(
     assert "--model better" in out
     assert main(["refine", str(run), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["refinement"]["taught"] == ["motion"]
+    assert told["effect"]["taught"] == ["motion"]
     assert told["folder"].startswith("runs/tutorial")
     assert main(["refine", str(run), "--out", "better"]) == 2
     assert "exists already" in capsys.readouterr().err

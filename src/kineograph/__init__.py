@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kineograph.api import (
+        distill as distill,
+    )
+    from kineograph.api import (
         evaluate as evaluate,
     )
     from kineograph.api import (
@@ -54,6 +57,7 @@ _HOMES = {
     "Recipe": "recipes",
     "Verdict": "evaluation.verifier",
     "demo": "apps.demo",
+    "distill": "api",
     "evaluate": "api",
     "export": "sampling.export",
     "generate": "api",

@@ -20,7 +20,6 @@ from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import check_prompt
-from kineograph.data.mixture import Mixture
 from kineograph.data.video_io import animation_bytes, read_video
 from kineograph.evaluation import split_report
 from kineograph.evaluation.accuracy import Evaluation, judged
@@ -28,23 +27,24 @@ from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.best_of import best_of as best_of_attempts
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, ceiling_and_floor, real_clips
 from kineograph.evaluation.by_fact import evaluate_split as by_split
+from kineograph.evaluation.few_steps import Distillation
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.judges import judge_by_name, judge_of, source_by_name, verify_any
 from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.page import command_line
-from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
+from kineograph.evaluation.teaching import Refinement
 from kineograph.evaluation.verifier import Judge, Verdict
+from kineograph.lessons import lessons_of, recipe_of
 from kineograph.models import checkpoint
-from kineograph.models.base import VideoModel, VideoShape, lasting
-from kineograph.recipes import SOURCES, Recipe, build, model_card, refined, resumed
+from kineograph.models.base import VideoModel, VideoShape
+from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
 from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import environment, open_run, version
-from kineograph.training.loop import Ended, Hooks, Trainer, check, choose_device, with_precision
+from kineograph.training.loop import Ended, Hooks, Trainer, check, with_precision
 from kineograph.training.metrics_log import logged
-from kineograph.training.settings import RefineConfig
 
 MOST_CAPTIONS = 64
 """Training captions that are tried, of a source that has very many; a split has others."""
@@ -70,8 +70,8 @@ class TrainResult:
     ended: Ended
     notes: list[str]
     """What was passed over on a resume."""
-    refinement: Refinement | None = None
-    """What the judge has taught, where it did and the training came to its end."""
+    effect: Refinement | Distillation | None = None
+    """What was learned from a trained model, where it was and the training came to its end."""
 
     @property
     def resume_command(self) -> str:
@@ -191,14 +191,6 @@ def evaluate(
     return replace(found, judge=ceiling_and_floor(real_clips(source, _REAL_CLIPS, seed), decide))
 
 
-def _recipe_of(pipeline: Pipeline) -> Recipe:
-    if "recipe" not in pipeline.info:
-        raise RequestError(
-            "This model does not say what it was trained on.", "Train one that does."
-        )
-    return build(pipeline.info["recipe"])
-
-
 def _trained_on(recipe: Recipe, path: str | Path | None) -> Source:
     """The source of a recipe; ``path`` is where its folder is now, if it has moved."""
     then = getattr(recipe.data, "path", None)
@@ -231,7 +223,7 @@ def evaluate_split(
     that tells it all. Raises RequestError for a split of a source that has none.
     """
     pipeline = load(model)
-    recipe = _recipe_of(pipeline)
+    recipe = recipe_of(pipeline)
     name = source or recipe.source
     own = name == recipe.source
     module = registry.load(SOURCES, name)
@@ -299,7 +291,7 @@ def train(
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     first = source.clip(0, recipe.seed)
     shape = VideoShape(*first.frames.shape[:3])
-    lessons = None if recipe.refine is None else _Lessons(recipe, recipe.refine, source, shape)
+    lessons = lessons_of(recipe, source, shape)
     if lessons:
         model, tokenizer = lessons.pipeline.model, lessons.pipeline.tokenizer
     else:
@@ -310,9 +302,7 @@ def train(
     captions = list(source.captions)
     checker = _Checker(folder, captions, tokenizer, judge_of(source))
     hooks = replace(hooks or Hooks(), check=checker)
-    learned, training = (
-        (lessons.mixture, lessons.training) if lessons else (source, recipe.training)
-    )
+    learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
         model, learned, tokenizer, training, seed=recipe.seed, folder=folder, hooks=hooks
     )
@@ -341,19 +331,13 @@ def train(
         info=info,
         card=model_card(recipe, info),
     )
-    refinement = None
+    effect = None
     if lessons and ended != "interrupted":
-        refinement = lessons.effect(Pipeline(trainer.ema.model, tokenizer, info))
-        told = json.dumps(refinement.as_json(), indent=2) + "\n"
-        write_atomically(folder / "refinement.json", told.encode())
+        effect = lessons.effect(Pipeline(trainer.ema.model, tokenizer, info))
+        told = json.dumps(effect.as_json(), indent=2) + "\n"
+        write_atomically(folder / lessons.file, told.encode())
     return TrainResult(
-        folder,
-        trainer.step,
-        seconds,
-        trainer.mean_accuracy,
-        ended,
-        trainer.notes,
-        refinement,
+        folder, trainer.step, seconds, trainer.mean_accuracy, ended, trainer.notes, effect
     )
 
 
@@ -379,49 +363,29 @@ def refinement_of(
     run: str | Path, *, minutes: float = 5.0, teach: Sequence[str] = (), seed: int = 0
 ) -> Recipe:
     """The recipe of `refine`, for ``train``."""
-    return refined(_recipe_of(load(run)), str(run), minutes=minutes, teach=teach, seed=seed)
+    return refined(recipe_of(load(run)), str(run), minutes=minutes, teach=teach, seed=seed)
 
 
-class _Lessons:
-    """What a refinement learns from: the model to go on with, and its own clips, chosen."""
+def distill(
+    run: str | Path,
+    out: str | Path,
+    *,
+    minutes: float = 5.0,
+    seed: int = 0,
+    hooks: Hooks | None = None,
+) -> TrainResult:
+    """Let the model in the folder ``run`` learn to make in few steps what it makes in many.
 
-    def __init__(
-        self, recipe: Recipe, settings: RefineConfig, source: Source, shape: VideoShape
-    ) -> None:
-        settings.check()
-        device = str(choose_device(recipe.training.device))
-        self.settings, self.pipeline = settings, Pipeline.load(settings.run, device)
-        begun, model = _recipe_of(self.pipeline), self.pipeline.model
-        if (begun.family, begun.model, model.shape) != (recipe.family, recipe.model, shape):
-            raise RequestError(
-                f"The model in {settings.run} has other settings.",
-                "Those of a model, and the size of its clips, cannot change any more.",
-            )
-        if recipe.training.stop_at is not None:
-            raise RequestError(
-                "A refinement cannot stop at an accuracy.",
-                "That would use what is held out. Leave training.stop_at out.",
-            )
-        rate = recipe.training.learning_rate * settings.learning_rate
-        self.training = replace(recipe.training, learning_rate=rate)
-        unseen = captions_never_seen(recipe.source, recipe.data, settings.measured, recipe.seed)
-        self.teacher = Teacher(source, judge_of(source), settings.teach, recipe.seed, unseen)
-        chosen = self.teacher.chosen(self.pipeline.batch, settings.clips, settings.attempts)
-        self.chosen, self.mixture = len(chosen), Mixture(source, chosen, settings.share)
-        self.before = self.teacher.measure(self.pipeline.batch, settings.measured)
-        model.phases = lasting(model.phases)
+    ``out`` becomes a run folder of its own, and how many clips are right in 1, 2, 4 and as many
+    steps, before and after, is in its ``distillation.json``. Raises RequestError as `train` does,
+    and for a model that has no steps.
+    """
+    return train(distillation_of(run, minutes=minutes, seed=seed), out, hooks=hooks)
 
-    def effect(self, after: Pipeline) -> Refinement:
-        """The judge's parts before and after."""
-        return Refinement(
-            run=self.settings.run,
-            taught=self.teacher.taught,
-            held_out=self.teacher.held_out,
-            asked=self.settings.clips,
-            chosen=self.chosen,
-            before=self.before,
-            after=self.teacher.measure(after.batch, self.settings.measured),
-        )
+
+def distillation_of(run: str | Path, *, minutes: float = 5.0, seed: int = 0) -> Recipe:
+    """The recipe of `distill`, for ``train``."""
+    return distilled(recipe_of(load(run)), str(run), minutes=minutes, seed=seed)
 
 
 class _Checker:

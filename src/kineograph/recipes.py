@@ -13,7 +13,7 @@ from typing import Any
 
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError, unknown
-from kineograph.training.settings import RefineConfig, TrainingConfig
+from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
 
 SOURCES = "kineograph.data.sources"
 FAMILIES = "kineograph.models"
@@ -33,18 +33,20 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
     refine: RefineConfig | None = None
-    """Where it does not begin with random weights: what it goes on from, and how."""
+    """Where it goes on from a trained model and the judge's choice: which, and how."""
+    distill: DistillConfig | None = None
+    """Where it learns to make in few steps what a trained model makes: which, and how."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the TOML file."""
-        refine = {} if self.refine is None else {"refine": config.to_dict(self.refine)}
+        further = {"refine": self.refine, "distill": self.distill}
         return {
             "name": self.name,
             "seed": self.seed,
             "data": {"source": self.source, **config.to_dict(self.data)},
             "model": {"family": self.family, **config.to_dict(self.model)},
             "training": config.to_dict(self.training),
-            **refine,
+            **{name: config.to_dict(each) for name, each in further.items() if each},
         }
 
 
@@ -106,6 +108,8 @@ def digits() -> dict[str, Any]:
             "appearance": 32,
             "drawing_width": 96,
             "word_price": 1e-3,
+            "logit_mean": -1.2,
+            "logit_std": 0.9,
             "autoencoder_share": 0.2,
         },
         "training": {"steps": 4000, "batch_size": 256},
@@ -192,6 +196,7 @@ def build(values: Mapping[str, Any]) -> Recipe:
         training=common.training,
         seed=common.seed,
         refine=common.refine,
+        distill=common.distill,
     )
 
 
@@ -200,6 +205,7 @@ class _Common:
     seed: int = 0
     training: TrainingConfig = field(default_factory=TrainingConfig)
     refine: RefineConfig | None = None
+    distill: DistillConfig | None = None
 
 
 def refined(
@@ -207,11 +213,23 @@ def refined(
 ) -> Recipe:
     """The recipe of a model => one that refines the model in the folder ``run``."""
     return replace(
+        _further(begun, "refined", minutes, seed), refine=RefineConfig(run, tuple(teach))
+    )
+
+
+def distilled(begun: Recipe, run: str, *, minutes: float, seed: int = 0) -> Recipe:
+    """The recipe of a model => one that distils the model in the folder ``run``."""
+    return replace(_further(begun, "distilled", minutes, seed), distill=DistillConfig(run))
+
+
+def _further(begun: Recipe, how: str, minutes: float, seed: int) -> Recipe:
+    return replace(
         begun,
-        name=f"{begun.name.removesuffix('-refined')}-refined",
+        name=f"{begun.name.removesuffix(f'-{how}')}-{how}",
         training=replace(begun.training, minutes=minutes, stop_at=None),
         seed=seed,
-        refine=RefineConfig(run, tuple(teach)),
+        refine=None,
+        distill=None,
     )
 
 
@@ -265,7 +283,11 @@ def _chosen(section: dict[str, Any], key: str, where: str) -> str:
 def model_card(recipe: Recipe, info: Mapping[str, Any]) -> str:
     """What stands in a model's folder for people: Markdown. ``info`` is what its config tells."""
     captions = "\n".join(f"- {caption}" for caption in info["captions"][:50])
-    begun = f"refined from `{recipe.refine.run}`" if recipe.refine else "trained from scratch"
+    begun = "trained from scratch"
+    if recipe.refine:
+        begun = f"refined from `{recipe.refine.run}`"
+    elif recipe.distill:
+        begun = f"distilled from `{recipe.distill.run}` to make a clip in few steps"
     return f"""# {recipe.name}
 
 A text-to-video model of the family `{recipe.family}`, {begun} by Kineograph

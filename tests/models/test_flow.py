@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from kineograph.core.errors import RequestError
 from kineograph.models.base import TensorBatch, VideoShape, noise_for
 from kineograph.models.denoiser import cosines, time_features
-from kineograph.models.flow import Config, Model
+from kineograph.models.flow import Config, Model, followed
 
 SHAPE = VideoShape(4, 16, 16)
 TOKENS = torch.tensor([[1, 2], [1, 3]])
@@ -29,6 +31,7 @@ def model(**settings: Any) -> Model:
         ("autoencoder_share", 0),
         ("unprompted", 1.0),
         ("word_price", -0.5),
+        ("logit_std", -1.0),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -> None:
@@ -158,3 +161,31 @@ def test_where_a_thing_goes_is_not_told_from_what_it_looks_like() -> None:
     other[..., 0] += 1
     moved = denoiser(other, *told)
     assert not torch.allclose(moved[..., 9], before[..., 9], atol=1e-2), "looks see places"
+
+
+def test_a_distilled_one_makes_in_one_step_what_it_made_in_many() -> None:
+    fresh = model(width=16, depth=1)
+    for parameter in fresh.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    batch = TensorBatch(torch.zeros(0), TOKENS.repeat(32, 1), 0.0)
+    noise = torch.randn(64, *fresh.noise_shape)
+    prompted = torch.ones(64, dtype=torch.bool)
+
+    def made(steps: int) -> Tensor:
+        def clean(x: Tensor, times: Tensor) -> Tensor:
+            found: Tensor = fresh.denoiser(x, times, batch.tokens, prompted)
+            return found
+
+        with torch.no_grad():
+            return fresh.autoencoder.layout.settle(followed(clean, noise, steps))
+
+    many = made(8)
+    before = (made(1) - many).square().mean()
+    phase = fresh.distilled(8, 0.5)[0]
+    optimizer = torch.optim.Adam(phase.parameters, lr=2e-3)
+    for _ in range(80):
+        loss = phase.losses(replace(batch, shared={}))["total"]
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        optimizer.step()
+    assert (made(1) - many).square().mean() < 0.3 * before

@@ -27,6 +27,7 @@ COMMANDS = {
     "demo": "making",
     "train": "making",
     "refine": "making",
+    "distill": "making",
     "generate": "making",
     "verify": "judging",
     "evaluate": "judging",

@@ -39,7 +39,7 @@ class PromptScore:
     @property
     def result(self) -> Share:
         """Clips that do what the prompt says, of those that could be judged."""
-        return Share(self.yes, self.trials)
+        return accepted(self.verdicts)
 
     @property
     def yes(self) -> int:
@@ -183,6 +183,17 @@ def between(result: Share) -> str:
     """The 95 % interval in words: "87 to 98 %"; "-" without trials."""
     low, high = (percent(end, result.of) for end in result.interval)
     return f"{low.removesuffix(' %')} to {high}" if result.of else "-"
+
+
+def with_interval(result: Share) -> str:
+    """The share and its interval: "95 % (87 to 98 %)"; "-" without trials."""
+    return f"{percent(result.share, result.of)} ({between(result)})" if result.of else "-"
+
+
+def accepted(verdicts: Sequence[Verdict]) -> Share:
+    """How many say yes, of those that could be said."""
+    judged = [verdict for verdict in verdicts if verdict.verdict != "cannot judge"]
+    return Share(sum(map(bool, judged)), len(judged))
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from kineograph.core import registry, seeds
 from kineograph.core.errors import RequestError, unknown
 from kineograph.data.clip import Clip, Source
-from kineograph.evaluation.accuracy import between, numbers, percent
+from kineograph.evaluation.accuracy import accepted, numbers, with_interval
 from kineograph.evaluation.best_of import best_of
 from kineograph.evaluation.by_fact import real_clips
 from kineograph.evaluation.statistics import Share
@@ -145,12 +145,7 @@ class Teacher:
     def _measured(self, clips: Sequence[Clip]) -> Parts:
         verdicts = [self.judge(clip.frames, clip.caption, clip.fps) for clip in clips]
         taught, held_out = zip(*(divided(v, self.taught) for v in verdicts), strict=True)
-        return Parts(_share(taught), _share(held_out), _share(verdicts))
-
-
-def _share(verdicts: Sequence[Verdict]) -> Share:
-    judged = [verdict for verdict in verdicts if verdict.verdict != "cannot judge"]
-    return Share(sum(map(bool, judged)), len(judged))
+        return Parts(accepted(taught), accepted(held_out), accepted(verdicts))
 
 
 def captions_never_seen(name: str, settings: Any, count: int, seed: int) -> list[str]:
@@ -201,9 +196,7 @@ class Refinement:
             lines += ["", f"{name:<26}{'before':>27}{'after':>27}"]
             for part, title in (("taught", "taught"), ("held_out", "held out"), ("whole", "all")):
                 shares = [getattr(parts, part) for parts in (before, self.after[name])]
-                lines.append(f"  {title:<24}" + "".join(f"{_cell(share):>27}" for share in shares))
+                lines.append(
+                    f"  {title:<24}" + "".join(f"{with_interval(share):>27}" for share in shares)
+                )
         return "\n".join(lines)
-
-
-def _cell(share: Share) -> str:
-    return f"{percent(share.share, share.of)} ({between(share)})" if share.of else "-"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kineograph.core import seeds
+from kineograph.core.errors import RequestError
 from kineograph.text.pretrained import LanguageModel
 
 
@@ -89,6 +90,17 @@ class VideoModel(nn.Module, ABC):
         ``steps`` and ``guidance_scale`` mean something to families that generate in steps; one
         that makes the whole clip in a single pass ignores them.
         """
+
+    def distilled(self, steps: int, start_share: float) -> list[Phase]:
+        """Phases in which it learns to make in few steps what it makes now in ``steps``.
+
+        ``start_share`` of what it learns is to do it in one. Raises RequestError for a family that
+        has no steps.
+        """
+        raise RequestError(
+            "This model makes a clip in one step as it is.",
+            "What can be distilled is a model that takes several, such as one of the flow.",
+        )
 
 
 def to_model(frames: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

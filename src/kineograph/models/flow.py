@@ -15,11 +15,13 @@ its ground; codes vary by 1, as the noise does, and places, which have to be exa
 Sources: rectified flow from Liu et al. 2022; prediction of the clean clip, and the weights that
 make that a prediction of the velocity, from JiT (Li and He 2025); the scaled input and the skip
 from EDM (Karras et al. 2022); blocks from DiT (Peebles and Xie 2023); guidance without a classifier
-from Ho and Salimans 2022.
+from Ho and Salimans 2022; few steps by reflow, Liu et al. 2022.
 """
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +33,6 @@ from kineograph.models.denoiser import Denoiser, DenoiserConfig
 from kineograph.text.pretrained import LanguageModel
 
 DEFAULT_STEPS = 8
-_TIMES = (-0.9, 1.2)  # mean and deviation of log t / (1 − t) in training
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -41,6 +42,11 @@ class Config(DenoiserConfig):
 
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
+    logit_mean: float = -0.9
+    """Mean of log t / (1 − t) over the times t of the training, 0 all noise and 1 none. At −1.4 the
+    noise is as strong as the places; at 1.4 speeds of one prompt differ."""
+    logit_std: float = 1.2
+    """Its deviation."""
 
 
 class Model(VideoModel):
@@ -48,7 +54,8 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"word_price": 0}, shares=("unprompted",))
+        smallest = {"word_price": 0.0, "logit_mean": -10.0, "logit_std": 0.0}
+        check(config, smallest, shares=("unprompted",))
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("flow", shape, config)
         layout = self.autoencoder.layout
@@ -74,13 +81,12 @@ class Model(VideoModel):
         """E ‖x̂(x_t, t, c) − x₁‖² / (1 − t)², which is the error of the velocity.
 
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
-        Times are logit-normal, about a middle beside t / (1 − t) = 1/4, where the noise is as
-        strong as the places, and wide enough to reach 4, where speeds of one prompt differ.
+        Times are logit-normal (Esser et al. 2024, §3.1).
         """
         x1 = self.autoencoder.codes(batch)
         self.denoiser.measure(x1)
-        mean, deviation = _TIMES
-        t = torch.sigmoid(mean + deviation * torch.randn(len(x1), device=x1.device))
+        drawn = torch.randn(len(x1), device=x1.device)
+        t = torch.sigmoid(self.config.logit_mean + self.config.logit_std * drawn)
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
         prompted = torch.rand(len(x1), device=x1.device) >= self.config.unprompted
@@ -93,26 +99,72 @@ class Model(VideoModel):
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
     ) -> Tensor:
-        """Heun's method from t = 0 to 1 in equal steps of two evaluations, the last of one."""
-        steps = steps or DEFAULT_STEPS
-        x = noise
-        for k in range(steps):
-            t, following = k / steps, (k + 1) / steps
-            velocity = self._velocity(x, t, tokens, guidance_scale)
-            if following < 1:
-                ahead = x + velocity / steps
-                then = self._velocity(ahead, following, tokens, guidance_scale)
-                velocity = (velocity + then) / 2
-            x = x + velocity / steps
-        return self.autoencoder.clips(x)
+        """Clean codes that it follows are told the caption, or ``guidance_scale`` as far from
+        those told without it."""
+        with_text = torch.ones(len(noise), dtype=torch.bool, device=noise.device)
 
-    def _velocity(self, x: Tensor, t: float, tokens: Tensor, guidance_scale: float) -> Tensor:
-        """(x̂₁ − x) / (1 − t); x̂₁ with the caption, or from without it ``guidance_scale`` as far."""
-        times = torch.full((len(x),), t, device=x.device)
-        with_text = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        clean = self.denoiser(x, times, tokens, with_text)
-        if guidance_scale != 1:
+        def clean(x: Tensor, times: Tensor) -> Tensor:
+            told: Tensor = self.denoiser(x, times, tokens, with_text)
+            if guidance_scale == 1:
+                return told
             plain = self.denoiser(x, times, tokens, ~with_text)
-            clean = plain + guidance_scale * (clean - plain)
-        velocity: Tensor = (clean - x) / (1 - t)
-        return velocity
+            guided: Tensor = plain + guidance_scale * (told - plain)
+            return guided
+
+        return self.autoencoder.clips(followed(clean, noise, steps or DEFAULT_STEPS))
+
+    def distilled(self, steps: int, start_share: float) -> list[Phase]:
+        """Reflow (Liu et al. 2022, §2.2): learn the straight ways from noise to what the model, as
+        it is now, makes of it in ``steps``; then few steps follow them.
+
+        The ways cross no more, so that from the noise alone, t = 0, the end is known;
+        ``start_share`` of the times are there, for a single step, the others uniform.
+        """
+        teacher = copy.deepcopy(self.denoiser).eval().requires_grad_(False)
+
+        def losses(batch: TensorBatch) -> dict[str, Tensor]:
+            if "ends" not in batch.shared:
+                batch.shared.update(self._ways(teacher, batch.tokens, steps))
+            noise, x1, prompted = (batch.shared[name] for name in ("noise", "ends", "prompted"))
+            t = torch.rand(len(x1), device=x1.device)
+            t = t.masked_fill(torch.rand_like(t) < start_share, 0.0)
+            left = (1 - t)[:, None, None]
+            noisy = t[:, None, None] * x1 + left * noise
+            error = (self.denoiser(noisy, t, batch.tokens, prompted) - x1).square()
+            weighted = error / left.clamp(min=_MIN_LEFT).square()
+            return {"total": weighted.mean(), "error": error.mean()}
+
+        student = Phase("student", list(self.denoiser.parameters()), losses, learning_rate=2.0)
+        return self.config.turns_a_step * [student]
+
+    @torch.no_grad()
+    def _ways(self, teacher: Denoiser, tokens: Tensor, steps: int) -> dict[str, Tensor]:
+        """Noise, where the teacher leads it, and whose caption counted."""
+        noise = torch.randn(len(tokens), *self.noise_shape, device=tokens.device)
+        prompted = torch.rand(len(noise), device=noise.device) >= self.config.unprompted
+
+        def clean(x: Tensor, times: Tensor) -> Tensor:
+            told: Tensor = teacher(x, times, tokens, prompted)
+            return told
+
+        ends = self.autoencoder.layout.settle(followed(clean, noise, steps))
+        return {"noise": noise, "ends": ends, "prompted": prompted}
+
+
+def followed(clean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+    """Heun's method from t = 0 to 1 in equal steps of two evaluations, the last of one.
+
+    ``clean`` of x_t (B, T, D) and t (B,) is x̂₁, and the velocity (x̂₁ − x_t) / (1 − t).
+    """
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        return (clean(x, torch.full((len(x),), t, device=x.device)) - x) / (1 - t)
+
+    x = noise
+    for k in range(steps):
+        t, following = k / steps, (k + 1) / steps
+        slope = velocity(x, t)
+        if following < 1:
+            slope = (slope + velocity(x + slope / steps, following)) / 2
+        x = x + slope / steps
+    return x

@@ -1,4 +1,4 @@
-"""What can be set about a training, whatever the model, and about one that refines a model."""
+"""What can be set about a training, whatever the model, and about one that goes on from another."""
 
 from __future__ import annotations
 
@@ -73,3 +73,32 @@ class RefineConfig:
                 )
         if not 0 <= self.share <= 1:
             raise RequestError(f"refine.share is {self.share}.", "It is a share, like 0.5.")
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """How a model learns to make in few steps what a trained one makes in many."""
+
+    run: str
+    """The run or model folder to start from, which is the teacher; it stays as it is."""
+    steps: int = 8
+    """Steps that the teacher takes."""
+    start_share: float = 0.5
+    """Share of what it learns that is to make a clip in one step."""
+    learning_rate: float = 0.25
+    """Times ``training.learning_rate``."""
+    measured: int = 512
+    """Fresh clips of training captions that are judged before and after, for each number of steps,
+    and as many of captions never seen; 0 for none."""
+
+    def check(self) -> None:
+        """Raise RequestError, naming the setting, for one that is out of range."""
+        if self.steps < 1 or self.learning_rate <= 0:
+            name = "steps" if self.steps < 1 else "learning_rate"
+            raise RequestError(f"distill.{name} is {getattr(self, name)}.", "It must be above 0.")
+        if self.measured < 0:
+            raise RequestError(f"distill.measured is {self.measured}.", "It must be 0 or more.")
+        if not 0 <= self.start_share <= 1:
+            raise RequestError(
+                f"distill.start_share is {self.start_share}.", "It is a share, like 0.5."
+            )

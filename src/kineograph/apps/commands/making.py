@@ -1,4 +1,4 @@
-"""Making models and videos: demo, train, refine, generate."""
+"""Making models and videos: demo, train, refine, distill, generate."""
 
 from __future__ import annotations
 
@@ -149,16 +149,52 @@ def refine(
         seed: One number for everything that is left to chance.
     """
     from kineograph import api
-    from kineograph.core.files import check_free
-    from kineograph.training.loop import Hooks
 
     chosen = api.refinement_of(run, minutes=minutes, teach=teach, seed=seed)
-    folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
-    check_free(folder)
+    folder = _next(chosen, out)
     terminal.say(f"Refining {run} into {folder}. First its own clips are made and judged.")
+    return _gone_on(chosen, folder)
+
+
+def distill(
+    run: Path, /, *, out: Path | None = None, minutes: float = 5.0, seed: int = 0
+) -> Answer:
+    """Let a trained flow learn to make a clip in one step, or in few.
+
+    It learns the straight ways from noise to what it makes now in many steps (reflow). The run
+    stays as it is; what comes of it is a new one. How many clips are right in 1, 2, 4 and as many
+    steps is told, before and after. Generate with --num-inference-steps 1.
+
+    Args:
+        run: The run or model folder to start from.
+        out: The new run folder; by default runs/NAME-distilled-1, or the next number that is free.
+        minutes: Time limit of the training; judging clips before and after comes on top.
+        seed: One number for everything that is left to chance.
+    """
+    from kineograph import api
+
+    chosen = api.distillation_of(run, minutes=minutes, seed=seed)
+    folder = _next(chosen, out)
+    terminal.say(f"Distilling {run} into {folder}. First it is judged as it is.")
+    return _gone_on(chosen, folder)
+
+
+def _next(recipe: Recipe, out: Path | None) -> Path:
+    """The folder of a run that goes on from another."""
+    from kineograph.core.files import check_free
+
+    folder = out or _free(RUNS / f"{_as_name(recipe.name)}-1")
+    check_free(folder)
+    return folder
+
+
+def _gone_on(recipe: Recipe, folder: Path) -> Answer:
+    from kineograph import api
+    from kineograph.training.loop import Hooks
+
     with terminal.TrainingProgress() as progress:
-        result = api.train(chosen, folder, hooks=Hooks(progress=progress))
-    return _trained(result, _example(chosen))
+        result = api.train(recipe, folder, hooks=Hooks(progress=progress))
+    return _trained(result, _example(recipe))
 
 
 def _training(seed: int | None, minutes: float | None, stop_at: float | None) -> dict[str, Any]:
@@ -178,12 +214,12 @@ def _trained(result: TrainResult, prompt: str) -> Answer:
         "accuracy": result.accuracy,
         "resume": result.resume_command if interrupted else None,
     }
-    if result.refinement:
-        data["refinement"] = result.refinement.as_json()
+    if result.effect:
+        data["effect"] = result.effect.as_json()
 
     def show() -> None:
-        if result.refinement:
-            print(result.refinement.format() + "\n")
+        if result.effect:
+            print(result.effect.format() + "\n")
         how = {"interrupted": "Interrupted", "stop_at": "Good enough"}.get(result.ended, "Finished")
         reached = "" if result.accuracy is None else f", verified {result.accuracy:.0%}"
         after = f"{result.steps:,} steps in {terminal.duration(result.seconds)}"

@@ -20,9 +20,10 @@ def show(command: str, named: str | None) -> None:
         values = _recipe(named) if named else {}
         own = values.get("training", {})
         _print("Settings of the training", "training", _training("TrainingConfig", own))
-        if "refine" in values:
-            rows = _training("RefineConfig", values["refine"])
-            _print("Settings of the refinement", "refine", rows)
+        for section, name in (("refine", "RefineConfig"), ("distill", "DistillConfig")):
+            if section in values:
+                rows = _training(name, values[section])
+                _print(f"Settings of {section}", section, rows)
         for section, kind in (("data", "source"), ("model", "family")):
             chosen = values.get(section, {}).get(kind)
             if chosen:

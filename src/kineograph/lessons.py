@@ -1,0 +1,141 @@
+"""What a training begins with and learns from where it goes on from a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from kineograph.core.errors import RequestError
+from kineograph.data.clip import Source
+from kineograph.data.mixture import Mixture
+from kineograph.evaluation.few_steps import STEPS, BySteps, Distillation, by_steps
+from kineograph.evaluation.judges import judge_of
+from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
+from kineograph.models.base import VideoShape, lasting
+from kineograph.recipes import Recipe, build
+from kineograph.sampling.pipeline import Pipeline
+from kineograph.training.loop import choose_device
+from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
+
+
+class Lessons(Protocol):
+    """A model with the phases in which it goes on, and what it learns from."""
+
+    pipeline: Pipeline
+    source: Source
+    training: TrainingConfig
+    file: str
+    """Where a run folder tells of the effect."""
+
+    def effect(self, after: Pipeline) -> Refinement | Distillation:
+        """What it was good for."""
+
+
+def lessons_of(recipe: Recipe, source: Source, shape: VideoShape) -> Lessons | None:
+    """Those of a recipe that goes on from a trained model. Raises RequestError where it cannot."""
+    if recipe.refine and recipe.distill:
+        raise RequestError(
+            "A recipe cannot both refine and distil.", "Do one after the other, in two runs."
+        )
+    if recipe.refine:
+        return _Refining(recipe, recipe.refine, source, shape)
+    if recipe.distill:
+        return _Distilling(recipe, recipe.distill, source, shape)
+    return None
+
+
+def recipe_of(pipeline: Pipeline) -> Recipe:
+    """How a model was trained. Raises RequestError where it does not say."""
+    if "recipe" not in pipeline.info:
+        raise RequestError(
+            "This model does not say what it was trained on.", "Train one that does."
+        )
+    return build(pipeline.info["recipe"])
+
+
+class _Refining:
+    """What a refinement learns from: the model to go on with, and its own clips, chosen."""
+
+    file = "refinement.json"
+
+    def __init__(
+        self, recipe: Recipe, settings: RefineConfig, source: Source, shape: VideoShape
+    ) -> None:
+        settings.check()
+        self.settings, self.pipeline = settings, _begun(recipe, settings.run, shape)
+        if recipe.training.stop_at is not None:
+            raise RequestError(
+                "A refinement cannot stop at an accuracy.",
+                "That would use what is held out. Leave training.stop_at out.",
+            )
+        self.training = _slower(recipe.training, settings.learning_rate)
+        unseen = captions_never_seen(recipe.source, recipe.data, settings.measured, recipe.seed)
+        self.teacher = Teacher(source, judge_of(source), settings.teach, recipe.seed, unseen)
+        chosen = self.teacher.chosen(self.pipeline.batch, settings.clips, settings.attempts)
+        self.chosen = len(chosen)
+        self.source: Source = Mixture(source, chosen, settings.share)
+        self.before = self.teacher.measure(self.pipeline.batch, settings.measured)
+        self.pipeline.model.phases = lasting(self.pipeline.model.phases)
+
+    def effect(self, after: Pipeline) -> Refinement:
+        """The judge's parts before and after."""
+        return Refinement(
+            run=self.settings.run,
+            taught=self.teacher.taught,
+            held_out=self.teacher.held_out,
+            asked=self.settings.clips,
+            chosen=self.chosen,
+            before=self.before,
+            after=self.teacher.measure(after.batch, self.settings.measured),
+        )
+
+
+class _Distilling:
+    """What a distillation learns from: the model to go on with, which teaches itself."""
+
+    file = "distillation.json"
+
+    def __init__(
+        self, recipe: Recipe, settings: DistillConfig, source: Source, shape: VideoShape
+    ) -> None:
+        settings.check()
+        self.settings, self.pipeline = settings, _begun(recipe, settings.run, shape)
+        self.training = _slower(recipe.training, settings.learning_rate)
+        self.source, self.judge, self.seed = source, judge_of(source), recipe.seed
+        model = self.pipeline.model
+        model.phases = model.distilled(settings.steps, settings.start_share)
+        self.unseen = captions_never_seen(
+            recipe.source, recipe.data, settings.measured, recipe.seed
+        )
+        self.before = self._measured(self.pipeline)
+
+    def effect(self, after: Pipeline) -> Distillation:
+        """Right clips by the number of steps, before and after."""
+        return Distillation(self.settings.run, self.before, self._measured(after))
+
+    def _measured(self, pipeline: Pipeline) -> BySteps:
+        return by_steps(
+            pipeline.batch,
+            self.source,
+            self.judge,
+            steps=sorted({*STEPS, self.settings.steps}),
+            count=self.settings.measured,
+            seed=self.seed,
+            unseen=self.unseen,
+        )
+
+
+def _begun(recipe: Recipe, run: str, shape: VideoShape) -> Pipeline:
+    """The trained model in the folder ``run``, of which the recipe keeps all but the training."""
+    pipeline = Pipeline.load(run, str(choose_device(recipe.training.device)))
+    begun = recipe_of(pipeline)
+    if (begun.family, begun.model, pipeline.model.shape) != (recipe.family, recipe.model, shape):
+        raise RequestError(
+            f"The model in {run} has other settings.",
+            "Those of a model, and the size of its clips, cannot change any more.",
+        )
+    return pipeline
+
+
+def _slower(training: TrainingConfig, share: float) -> TrainingConfig:
+    return replace(training, learning_rate=training.learning_rate * share)
