@@ -61,7 +61,11 @@ def tutorial() -> dict[str, Any]:
 
 def tutorial_gan() -> dict[str, Any]:
     """The same captions by a GAN, as the tutorial had in mind, that works."""
-    return {"data": {"source": "tutorial"}, "model": {"family": "gan"}}
+    return {
+        "data": {"source": "tutorial"},
+        "model": {"family": "gan"},
+        "training": {"steps": 1000, "batch_size": 512, "cooldown": 0.7, "evaluate_every": 50},
+    }
 
 
 def shapes() -> dict[str, Any]:

@@ -34,9 +34,12 @@ from kineograph.models.layers import ResidualMLP
 from kineograph.text.encoders import BagOfWords
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
+_CLIPS_A_TURN = 128  # of a step's, others in each turn: those of all turns are learned by heart
+_SLOWER = 0.7  # learning rate of the generator: at the discriminator's own, sizes swing
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
 _FIRST = 0.01  # deviation of the weights that the generator's first clips come from
+_WAVES = 3  # of the cosine transform over time that noise has: none that could shake a clip
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,17 @@ class Config(DenoiserConfig):
     depth: int = 3
     """Blocks of the generator, and of the discriminator."""
     penalty: float = 0.1
-    """Weight of the gradient penalty at the start; it falls to a tenth."""
+    """Weight of the gradient penalty at the start; it falls to a third."""
 
 
 class Generator(nn.Module):
-    """Noise (B, T, D) and tokens (B, L) => codes of all frames (B, T, D), in one pass.
+    """Noise (B, 3, D) and tokens (B, L) => codes of all frames (B, T, D), in one pass.
 
     The flow's denoiser, asked once, of nothing but noise. Each course hears a word in the same way
     in any company, and so goes as it is told in words that it never heard together.
+
+    The noise changes slowly over a clip. It has to tell where a thing starts and how fast it goes;
+    what is quick in it the generator would have to learn to overlook, in each number of a code.
     """
 
     def __init__(self, denoiser: Denoiser, layout: Codes) -> None:
@@ -65,7 +71,8 @@ class Generator(nn.Module):
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         start = torch.zeros(len(noise), device=noise.device)
         prompted = torch.ones_like(start, dtype=torch.bool)
-        return self.layout.settle(self.denoiser(noise, start, tokens, prompted))
+        slow = self.denoiser.waves[:_WAVES].T @ noise
+        return self.layout.settle(self.denoiser(slow, start, tokens, prompted))
 
 
 class Discriminator(nn.Module):
@@ -99,7 +106,7 @@ class Model(VideoModel):
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("gan", shape, config)
         layout, frames = self.autoencoder.layout, shape.num_frames
-        self.noise_shape = codes = (frames, layout.features)
+        self.noise_shape, codes = (_WAVES, layout.features), (frames, layout.features)
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None  # one for both
         denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
@@ -111,18 +118,19 @@ class Model(VideoModel):
     def _duel(self) -> list[Phase]:
         """β₁ = 0, as the other side has moved since the last step (R3GAN)."""
         sides = {
-            "discriminator": (self.discriminator, self.discriminator_losses),
-            "generator": (self.generator, self.generator_losses),
+            "discriminator": (self.discriminator, self.discriminator_losses, 1.0),
+            "generator": (self.generator, self.generator_losses, _SLOWER),
         }
         return [
             Phase(
                 name,
                 list(network.parameters()),
                 losses,
+                learning_rate=rate,
                 betas=(0.0, 0.99),
                 start=self.config.autoencoder_share,
             )
-            for name, (network, losses) in sides.items()
+            for name, (network, losses, rate) in sides.items()
         ]
 
     def generate(
@@ -138,11 +146,10 @@ class Model(VideoModel):
         one teaches nothing and is left out. R₁ and R₂ are the squared gradient norms on real and
         generated clips (R3GAN, eq. 4), here by finite difference: E (D(x) − D(x + σε))² / σ².
         """
-        real = self.autoencoder.codes(batch)
+        real, own = self._some(batch)
         self.generator.denoiser.measure(real)
         with torch.no_grad():
-            fake = self._fake(batch)
-        own = batch.tokens
+            fake = self._fake(own)
         other = own[torch.randperm(len(own), device=own.device)]
         differs = (other != own).any(1).float()
         near = [x + _PROBE * torch.randn_like(x) for x in (real, fake)]
@@ -153,7 +160,7 @@ class Model(VideoModel):
         duel = F.softplus(on_fake - on_real).mean()
         match = (F.softplus(on_other - on_real) * differs).mean()
         slope = (on_real - near_real).square().mean() + (on_fake - near_fake).square().mean()
-        weight = self.config.penalty * max(0.1, 1 - 1.3 * batch.progress)
+        weight = self.config.penalty * (1 - 0.65 * batch.progress)
         return {
             "total": duel + _MISMATCH * match + weight / _PROBE**2 * slope,
             "duel": duel,
@@ -163,14 +170,20 @@ class Model(VideoModel):
 
     def generator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """E softplus(D(x, c) − D(G(z), c)): a generated clip should beat a real one."""
-        real, fake = self.autoencoder.codes(batch), self._fake(batch)
-        on_real, on_fake = self.discriminator(
-            torch.cat([real, fake]), torch.cat([batch.tokens, batch.tokens])
-        ).chunk(2)
+        real, own = self._some(batch)
+        fake = self._fake(own)
+        scores = self.discriminator(torch.cat([real, fake]), torch.cat([own, own]))
+        on_real, on_fake = scores.chunk(2)
         duel = F.softplus(on_real - on_fake).mean()
         return {"total": duel + self.generator.denoiser.text.cost(), "duel": duel}
 
-    def _fake(self, batch: TensorBatch) -> Tensor:
-        noise = torch.randn(len(batch.tokens), *self.noise_shape, device=batch.tokens.device)
-        codes: Tensor = self.generator(noise, batch.tokens)
+    def _some(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Codes and tokens of some clips of the batch."""
+        real = self.autoencoder.codes(batch)
+        some = torch.randperm(len(real), device=real.device)[:_CLIPS_A_TURN]
+        return real[some], batch.tokens[some]
+
+    def _fake(self, tokens: Tensor) -> Tensor:
+        noise = torch.randn(len(tokens), *self.noise_shape, device=tokens.device)
+        codes: Tensor = self.generator(noise, tokens)
         return codes
