@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kineograph.core import seeds
 from kineograph.data.clip import Clip, Source
 from kineograph.evaluation.accuracy import accepted, numbers, with_interval
-from kineograph.evaluation.by_fact import real_clips
 from kineograph.evaluation.statistics import Share
+from kineograph.evaluation.teaching import before_and_after
 from kineograph.evaluation.verifier import Judge
 
 STEPS = (1, 2, 4)
 """Few, as they are measured."""
-_TRAINING, _UNSEEN = 2, 3  # streams of seeds
 
 Generate = Callable[[Sequence[str], Sequence[int], int, int], list[Clip]]
 """Prompts, items, a seed and steps => a clip for each: ``Pipeline.batch``."""
@@ -36,13 +34,10 @@ def by_steps(
 ) -> BySteps:
     """``count`` clips of training captions, and one of each of ``unseen``, made in each number of
     steps from the same noise, and judged."""
-    real = real_clips(source, count, seeds.seed_for(seed, _TRAINING)) if count else []
-    asked = {"training captions": ([clip.caption for clip in real], _TRAINING)}
-    asked["captions never seen"] = (list(unseen) if count else [], _UNSEEN)
+    asked = before_and_after(source, count, seed, unseen) if count else {}
     found: dict[str, dict[int, Share]] = {}
-    for name, (prompts, stream) in asked.items():
-        for number in steps if prompts else ():
-            own = seeds.seed_for(seed, stream)
+    for name, (prompts, own) in asked.items():
+        for number in steps:
             clips = generate(prompts, range(len(prompts)), own, number)
             share = accepted([judge(clip.frames, clip.caption, clip.fps) for clip in clips])
             if share.of:

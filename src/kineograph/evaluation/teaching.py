@@ -109,7 +109,7 @@ class Teacher:
 
         Up to ``attempts`` are made for each, so that what is hard is not left out for what is easy.
         """
-        prompts, seed = self._prompts(count, _LESSONS)
+        prompts, seed = _prompts(self.source, count, self.seed, _LESSONS)
 
         def make(items: Sequence[int], attempt: int) -> list[Clip]:
             return generate([prompts[i] for i in items], items, seeds.seed_for(seed, attempt))
@@ -129,23 +129,32 @@ class Teacher:
 
     def measure(self, generate: Generate, count: int) -> dict[str, Parts]:
         """The parts of the judge on fresh clips: of ``count`` training captions, and of unseen."""
-        asked = {"training captions": self._prompts(count, _TRAINING)}
-        if self.unseen:
-            asked["captions never seen"] = self.unseen, seeds.seed_for(self.seed, _UNSEEN)
+        asked = before_and_after(self.source, count, self.seed, self.unseen)
         return {
             name: self._measured(generate(prompts, range(len(prompts)), seed))
             for name, (prompts, seed) in asked.items()
         }
 
-    def _prompts(self, count: int, stream: int) -> tuple[Sequence[str], int]:
-        """Captions of training clips, and the seed of what is generated for them."""
-        seed = seeds.seed_for(self.seed, stream)
-        return [clip.caption for clip in real_clips(self.source, count, seed)], seed
-
     def _measured(self, clips: Sequence[Clip]) -> Parts:
         verdicts = [self.judge(clip.frames, clip.caption, clip.fps) for clip in clips]
         taught, held_out = zip(*(divided(v, self.taught) for v in verdicts), strict=True)
         return Parts(accepted(taught), accepted(held_out), accepted(verdicts))
+
+
+def before_and_after(
+    source: Source, count: int, seed: int, unseen: Sequence[str]
+) -> dict[str, tuple[Sequence[str], int]]:
+    """What is tried before and after a training: of which captions => they, and a seed for them."""
+    asked = {"training captions": _prompts(source, count, seed, _TRAINING)}
+    if unseen:
+        asked["captions never seen"] = unseen, seeds.seed_for(seed, _UNSEEN)
+    return asked
+
+
+def _prompts(source: Source, count: int, seed: int, stream: int) -> tuple[Sequence[str], int]:
+    """Captions of training clips, and the seed of what is generated for them."""
+    own = seeds.seed_for(seed, stream)
+    return [clip.caption for clip in real_clips(source, count, own)], own
 
 
 def captions_never_seen(name: str, settings: Any, count: int, seed: int) -> list[str]:

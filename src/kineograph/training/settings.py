@@ -87,7 +87,7 @@ class DistillConfig:
     """Share of what it learns that is to make a clip in one step."""
     learning_rate: float = 0.25
     """Times ``training.learning_rate``."""
-    measured: int = 512
+    measured: int = 256
     """Fresh clips of training captions that are judged before and after, for each number of steps,
     and as many of captions never seen; 0 for none."""
 
