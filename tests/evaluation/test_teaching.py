@@ -204,3 +204,4 @@ def test_captions_never_seen_are_a_split_or_a_few_or_none() -> None:
     held_out = shapes.Source(shapes.Config(split="held-out")).batch(np.arange(8), 0)
     assert split == held_out.captions
     assert captions_never_seen("shapes", shapes.Config(split="held-out"), 8, 0) == []
+    assert captions_never_seen("shapes", shapes.Config(), 0, 0) == []

@@ -159,12 +159,14 @@ def _prompts(source: Source, count: int, seed: int, stream: int) -> tuple[Sequen
 
 def captions_never_seen(name: str, settings: Any, count: int, seed: int) -> list[str]:
     """``count`` captions that a source keeps from training; [] where it keeps none."""
+    if not count:
+        return []
     module = registry.load("kineograph.data.sources", name)
     if getattr(settings, "split", None) == "train":
         held_out = module.Source(replace(settings, split="held-out"))
         return [clip.caption for clip in real_clips(held_out, count, seed)]
     prompts = getattr(module, "UNSEEN_PROMPTS", ())
-    return [prompts[i % len(prompts)] for i in range(count if prompts else 0)]
+    return [prompts[i % len(prompts)] for i in range(count)] if prompts else []
 
 
 @dataclass(frozen=True)
