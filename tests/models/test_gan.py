@@ -50,3 +50,29 @@ def test_the_discriminator_reads_the_caption_and_the_order_of_frames() -> None:
 def test_clips_that_all_have_one_caption_give_no_mismatch() -> None:
     losses = model().discriminator_losses(batch(torch.ones(3, 2, dtype=torch.int64)))
     assert losses["match"] == 0
+
+
+def test_each_turn_takes_others_of_a_steps_clips_under_their_captions() -> None:
+    fresh = model()
+    tokens = torch.arange(1, 301)[:, None]
+    given = TensorBatch(torch.zeros(0), tokens, 0.0)
+    given.shared["codes"] = tokens[..., None].float().expand(300, 4, 16)
+    turns = [fresh._some(given) for _ in range(2)]
+    for real, own in turns:
+        assert len(real) == len(own) == 128
+        assert torch.equal(real[:, 0, 0], own[:, 0].float())
+    assert not torch.equal(turns[0][1], turns[1][1])
+
+
+def test_what_noise_varies_changes_slowly() -> None:
+    """A generator that only passes on its noise makes courses without quick waves."""
+    fresh = model(depth=1)
+    assert fresh.noise_shape[0] == 3
+    clips = torch.zeros(5, 3, 16)
+    clips[:, 2] = torch.randn(5, 16)
+    seen: list[torch.Tensor] = []
+    fresh.generator.denoiser.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    fresh.generator(clips, torch.ones(5, 2, dtype=torch.int64))
+    waves = fresh.generator.denoiser.waves @ seen[0]
+    assert waves[:, 2].std() > 0.5
+    assert waves[:, 3].abs().max() < 1e-5
