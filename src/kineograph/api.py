@@ -376,7 +376,7 @@ def distill(
 ) -> TrainResult:
     """Let the model in the folder ``run`` learn to make in few steps what it makes in many.
 
-    ``out`` becomes a run folder of its own, and how many clips are right in 1, 2, 4 and as many
+    ``out`` becomes a run folder of its own, and how many clips are right in 1, 2, 4 and those many
     steps, before and after, is in its ``distillation.json``. Raises RequestError as `train` does,
     and for a model that has no steps.
     """

@@ -65,7 +65,7 @@ def test_each_turn_takes_others_of_a_steps_clips_under_their_captions() -> None:
 
 
 def test_what_noise_varies_changes_slowly() -> None:
-    """A generator that only passes on its noise makes courses without quick waves."""
+    """The network is given courses without quick waves."""
     fresh = model(depth=1)
     assert fresh.noise_shape[0] == 3
     clips = torch.zeros(5, 3, 16)

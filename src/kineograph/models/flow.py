@@ -87,14 +87,20 @@ class Model(VideoModel):
         self.denoiser.measure(x1)
         drawn = torch.randn(len(x1), device=x1.device)
         t = torch.sigmoid(self.config.logit_mean + self.config.logit_std * drawn)
-        left = (1 - t)[:, None, None]
-        noisy = t[:, None, None] * x1 + left * torch.randn_like(x1)
+        noise = torch.randn_like(x1)
         prompted = torch.rand(len(x1), device=x1.device) >= self.config.unprompted
-        predicted = self.denoiser(noisy, t, batch.tokens, prompted)
-        error = (predicted - x1).square()
+        found = self._way_losses(noise, x1, t, batch.tokens, prompted)
+        return found | {"total": found["total"] + self.denoiser.text.cost()}
+
+    def _way_losses(
+        self, noise: Tensor, x1: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor
+    ) -> dict[str, Tensor]:
+        """What it says of x₁ on the straight way from noise, weighted by 1 / (1 − t)² and as is."""
+        left = (1 - t)[:, None, None]
+        noisy = t[:, None, None] * x1 + left * noise
+        error = (self.denoiser(noisy, t, tokens, prompted) - x1).square()
         weighted = error / left.clamp(min=_MIN_LEFT).square()
-        total = weighted.mean() + self.denoiser.text.cost()
-        return {"total": total, "error": error.mean()}
+        return {"total": weighted.mean(), "error": error.mean()}
 
     def generate(
         self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
@@ -128,11 +134,7 @@ class Model(VideoModel):
             noise, x1, prompted = (batch.shared[name] for name in ("noise", "ends", "prompted"))
             t = torch.rand(len(x1), device=x1.device)
             t = t.masked_fill(torch.rand_like(t) < start_share, 0.0)
-            left = (1 - t)[:, None, None]
-            noisy = t[:, None, None] * x1 + left * noise
-            error = (self.denoiser(noisy, t, batch.tokens, prompted) - x1).square()
-            weighted = error / left.clamp(min=_MIN_LEFT).square()
-            return {"total": weighted.mean(), "error": error.mean()}
+            return self._way_losses(noise, x1, t, batch.tokens, prompted)
 
         student = Phase("student", list(self.denoiser.parameters()), losses, learning_rate=2.0)
         return self.config.turns_a_step * [student]

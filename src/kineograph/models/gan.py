@@ -34,7 +34,7 @@ from kineograph.models.layers import ResidualMLP
 from kineograph.text.encoders import BagOfWords
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
-_CLIPS_A_TURN = 128  # of a step's, others in each turn: those of all turns are learned by heart
+_CLIPS_A_TURN = 128  # of a step's, others in each turn
 _SLOWER = 0.4  # learning rate of the generator: at the discriminator's own, sizes swing
 _PROBE = 0.1  # σ of the finite-difference penalty
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption

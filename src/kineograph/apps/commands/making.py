@@ -162,8 +162,8 @@ def distill(
     """Let a trained flow learn to make a clip in one step, or in few.
 
     It learns the straight ways from noise to what it makes now in many steps (reflow). The run
-    stays as it is; what comes of it is a new one. How many clips are right in 1, 2, 4 and as many
-    steps is told, before and after. Generate with --num-inference-steps 1.
+    stays as it is; what comes of it is a new one. How many clips are right in 1, 2, 4 and those
+    many steps is told, before and after. Generate with --num-inference-steps 1.
 
     Args:
         run: The run or model folder to start from.
