@@ -121,18 +121,21 @@ def digits() -> dict[str, Any]:
 
 
 def sprites() -> dict[str, Any]:
-    """Characters from layered sheets (``data.path``) by the flow, region by region."""
+    """Characters from layered sheets (``data.path``) by the flow, over what clips mean."""
     return {
         "data": {"source": "sprites"},
         "model": {
             "family": "flow",
             "objects": 0,
-            "appearance": 24,
-            "detail": 16,
-            "drawing_width": 192,
-            "autoencoder_share": 0.4,
+            "appearance": 64,
+            "drawing_width": 1024,
+            "width": 512,
+            "depth": 2,
+            "text_features": 512,
+            "logit_mean": -0.5,
+            "autoencoder_share": 0.6,
         },
-        "training": {"steps": 4000, "batch_size": 128},
+        "training": {"steps": 4000, "batch_size": 512},
     }
 
 

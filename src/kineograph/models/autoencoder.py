@@ -1,7 +1,7 @@
 """Frames <=> short codes, for families that work on codes instead of pixels.
 
-What a code says is up to its layout: of things that move, `objects.py`; of a picture that stands,
-`regions.py`. Here is what both share: how they are learned, and how clips are read and drawn.
+What a code says is up to `objects.py`. Here is how codes are learned, and how clips are read and
+drawn. Where nothing moves on its own, `meanings.py` takes its place.
 """
 
 from __future__ import annotations
@@ -13,18 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
-from kineograph.models import objects, regions
+from kineograph.models import objects
 from kineograph.models.base import Phase, TensorBatch, VideoShape
 from kineograph.models.layers import pyramid_loss
 
-_MULTIPLE = 8  # of it are height and width; without objects, of the side of a region
+_MULTIPLE = 8  # of it are height and width
 _APPEARANCE_NOISE = 0.05  # what the decoder learns to overlook
 _FRAMES_A_TURN = 64
-_FRAMES_A_TURN_OF_REGIONS = 256  # weights of their own are many: fewer would not pay
 _FRAMES_AT_ONCE = 64
-
-Codes = objects.Codes | regions.Codes
-"""A layout."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,12 @@ class AutoencoderConfig:
 
     objects: int = 1
     """Things in a clip that move on their own; 0 where everything stands in its place, as sprites
-    do, and each region of the picture has a code."""
+    do, and a code says what the whole clip means."""
     appearance: int = 13
     """Numbers that say what an object looks like, besides 12 for its place, size and turn; without
-    objects, what a region does."""
+    objects, what a clip means."""
     detail: int = 32
-    """Rows and columns of the drawing of an object; without objects, of a region."""
+    """Rows and columns of the drawing of an object."""
     drawing_width: int = 64
     """Features inside the autoencoder; in its deeper layers twice as many."""
     autoencoder_share: float = 0.1
@@ -73,30 +69,26 @@ def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[s
             raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more{below}.")
 
 
+def check_shape(family: str, shape: VideoShape) -> None:
+    """Raise RequestError, which names the family, for clips that cannot be read so."""
+    if shape.height % _MULTIPLE or shape.width % _MULTIPLE or shape.num_frames < 3:
+        raise RequestError(
+            f"The {family} family cannot make clips of {shape}.",
+            f"Height and width must be multiples of {_MULTIPLE}, with at least 3 frames.",
+        )
+
+
 class FrameAutoencoder(nn.Module):
     """Frames <=> codes, and how they are learned. ``family`` is for messages."""
 
     def __init__(self, family: str, shape: VideoShape, config: AutoencoderConfig) -> None:
         super().__init__()
-        multiple = _MULTIPLE if config.objects else config.detail
-        if shape.height % multiple or shape.width % multiple or shape.num_frames < 3:
-            raise RequestError(
-                f"The {family} family cannot make clips of {shape}.",
-                f"Height and width must be multiples of {multiple}, with at least 3 frames.",
-            )
+        check_shape(family, shape)
         width, detail = config.drawing_width, config.detail
-        self.layout: Codes
-        if config.objects:
-            seen = objects.Codes(config.objects, config.appearance)
-            self.layout, self.frames_a_turn = seen, _FRAMES_A_TURN
-            self.encoder: nn.Module = objects.FrameEncoder(shape, seen, width, detail)
-            self.decoder: nn.Module = objects.FrameDecoder(shape, seen, width, detail)
-        else:
-            cut = regions.cut(shape, detail)
-            of_regions = regions.Codes(cut, config.appearance)
-            self.layout, self.frames_a_turn = of_regions, _FRAMES_A_TURN_OF_REGIONS
-            self.encoder = regions.FrameEncoder(cut, of_regions, width)
-            self.decoder = regions.FrameDecoder(cut, of_regions, width)
+        self.frames = shape.num_frames
+        self.layout = objects.Codes(config.objects, config.appearance)
+        self.encoder = objects.FrameEncoder(shape, self.layout, width, detail)
+        self.decoder = objects.FrameDecoder(shape, self.layout, width, detail)
         self.turns, self.stop = config.turns_a_step, config.autoencoder_share
         for module in self.modules():
             if isinstance(module, nn.Linear):  # PyTorch's own start shrinks what passes 3 times
@@ -111,7 +103,7 @@ class FrameAutoencoder(nn.Module):
     def losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """min ‖decode(encode(x) + noise) − x‖² over a pyramid; what is measured has no noise."""
         x = batch.frames.flatten(0, 1)
-        x = x[torch.randperm(len(x), device=x.device)[: self.frames_a_turn]]
+        x = x[torch.randperm(len(x), device=x.device)[:_FRAMES_A_TURN]]
         codes = self.encoder(x)
         measured = torch.arange(self.layout.features, device=x.device) < self.layout.measured
         noise = _APPEARANCE_NOISE * torch.randn_like(codes)

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.models.autoencoder import AutoencoderConfig, Codes
+from kineograph.models import meanings, objects
+from kineograph.models.autoencoder import AutoencoderConfig
 from kineograph.models.layers import LinearEach, attention
-from kineograph.text.encoders import HeardWords
+from kineograph.text.encoders import HeardWords, Phrases
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
 _TIME_FEATURES = 64
@@ -43,6 +44,18 @@ class DenoiserConfig(AutoencoderConfig):
     word_price: float = 0.0
     """Price of each word that a course hears, for sources in which words tell each other; 0 where
     all can be heard."""
+
+
+def words_of(
+    config: DenoiserConfig, vocabulary_size: int, language_model: LanguageModel | None
+) -> nn.Module:
+    """Token ids (B, L), 0 for padding => words (B, L, ``text_features``), as the model hears them.
+
+    Of things that move, words are told apart from their neighbours, for those that are said alone
+    for the first time. Where many things are named, as garments are, each says its own with them.
+    """
+    words = word_vectors(vocabulary_size, config.text_features, language_model)
+    return words if config.objects or language_model else Phrases(words)
 
 
 class Block(nn.Module):
@@ -92,7 +105,7 @@ class Denoiser(nn.Module):
     def __init__(
         self,
         config: DenoiserConfig,
-        layout: Codes,
+        layout: objects.Codes | meanings.Codes,
         frames: int,
         vocabulary_size: int,
         language_model: LanguageModel | None,
@@ -113,7 +126,7 @@ class Denoiser(nn.Module):
         self.register_buffer("heard", heard, persistent=False)
         way = torch.tensor([course.way for course in which])
         self.register_buffer("blind", way[:, None] & ~way, persistent=False)
-        words = word_vectors(vocabulary_size, config.text_features, language_model)
+        words = words_of(config, vocabulary_size, language_model)
         self.text = HeardWords(
             words, vocabulary_size, config.text_features, listeners, objects, config.word_price
         )

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from kineograph.models.autoencoder import FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
-from kineograph.models.denoiser import Denoiser, DenoiserConfig
+from kineograph.models.denoiser import Denoiser, DenoiserConfig, words_of
+from kineograph.models.meanings import MeaningAutoencoder
 from kineograph.text.pretrained import LanguageModel
 
 DEFAULT_STEPS = 8
@@ -57,14 +58,19 @@ class Model(VideoModel):
         smallest = {"word_price": 0.0, "logit_mean": -10.0, "logit_std": 0.0}
         check(config, smallest, shares=("unprompted",))
         self.config, self.shape = config, shape
-        self.autoencoder = FrameAutoencoder("flow", shape, config)
-        layout = self.autoencoder.layout
-        self.noise_shape = (shape.num_frames, layout.features)
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None
-        self.denoiser = Denoiser(
-            config, layout, shape.num_frames, vocabulary_size, self.language_model
-        )
+        self.autoencoder: FrameAutoencoder | MeaningAutoencoder
+        if config.objects:
+            self.autoencoder = FrameAutoencoder("flow", shape, config)
+        else:
+            words = words_of(config, vocabulary_size, self.language_model)
+            self.autoencoder = MeaningAutoencoder(
+                "flow", shape, config, words, config.text_features
+            )
+        layout, frames = self.autoencoder.layout, self.autoencoder.frames
+        self.noise_shape = (frames, layout.features)
+        self.denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
         denoising = Phase(
             "denoiser",
             list(self.denoiser.parameters()),

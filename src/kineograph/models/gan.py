@@ -27,10 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.models.autoencoder import Codes, FrameAutoencoder, check
+from kineograph.models.autoencoder import FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.denoiser import Denoiser, DenoiserConfig
 from kineograph.models.layers import ResidualMLP
+from kineograph.models.objects import Codes
 from kineograph.text.encoders import BagOfWords
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
@@ -102,7 +103,7 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        check(config, {"penalty": 0, "word_price": 0}, shares=())
+        check(config, {"objects": 1, "penalty": 0, "word_price": 0}, shares=())
         self.config, self.shape = config, shape
         self.autoencoder = FrameAutoencoder("gan", shape, config)
         layout, frames = self.autoencoder.layout, shape.num_frames

@@ -48,6 +48,24 @@ class Signs(nn.Module):
         return F.embedding(tokens, self.signs)
 
 
+class Phrases(nn.Module):
+    """Words, each with what it is together with the one after it: "brown shoes" and "brown skin".
+
+    A pair is the product of both, the second one's numbers moved on by one so that their order
+    counts (Gayler 2003); of random signs it is like no word and no other pair.
+    """
+
+    def __init__(self, words: nn.Module) -> None:
+        super().__init__()
+        self.words = words
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, L), 0 for padding => phrases (B, L, D), 0 for padding."""
+        words: Tensor = self.words(tokens)
+        following = F.pad(words[:, 1:], (0, 0, 0, 1)).roll(1, -1)
+        return words + words * following
+
+
 class BagOfWords(nn.Module):
     """Words, summed, of one length: deaf to their order.
 
