@@ -1,77 +1,79 @@
-"""Codes of regions: each square of a picture by itself."""
+"""What varies in squares of clips: numbers that are found, not learned."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 import torch
+from torch import Tensor
 
-from kineograph.core.errors import RequestError
-from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder
-from kineograph.models.base import TensorBatch, VideoShape
-from kineograph.models.flow import Config, Model
+from kineograph.models.base import VideoShape
+from kineograph.models.regions import Regions
 
-SHAPE = VideoShape(4, 32, 48)
-SETTINGS: dict[str, Any] = {"objects": 0, "appearance": 6, "detail": 16, "drawing_width": 8}
+SHAPE = VideoShape(4, 16, 24)
 
 
-def fresh(shape: VideoShape = SHAPE) -> FrameAutoencoder:
+def stripes(count: int) -> Tensor:
+    """Clips that differ in three ways, two of them in the first square alone."""
     torch.manual_seed(0)
-    return FrameAutoencoder("flow", shape, AutoencoderConfig(**SETTINGS))
+    across, first = torch.arange(24.0), torch.zeros(16, 24)
+    first[:8, :8] = 1
+    ways = torch.stack([torch.sin(across).expand(16, 24), first, first * torch.cos(across)])
+    amounts = torch.randn(count, 4, 3, 3)  # clips, frames, colours, ways
+    amounts[:, 1:] = amounts[:, :1]
+    return torch.einsum("ntck,kyx->ntcyx", amounts, ways)
 
 
-def test_a_region_is_told_by_its_own_numbers_alone() -> None:
-    model = fresh()
-    frames = torch.rand(2, 3, 32, 48) * 2 - 1
-    other = frames.clone()
-    other[:, :, 16:, 32:] += 1  # the last of two rows by three columns
-    with torch.no_grad():
-        codes, changed = model.encoder(frames), model.encoder(other)
-        assert codes.shape == (2, 36)
-        assert torch.equal(codes[:, :30], changed[:, :30])
-        assert not torch.equal(codes[:, 30:], changed[:, 30:])
-        drawn, redrawn = model.decoder(codes), model.decoder(changed)
-    assert drawn.shape == frames.shape
-    differs = (drawn != redrawn).any(1)
-    assert differs[:, 16:, 32:].float().mean() > 0.9
-    differs[:, 16:, 32:] = False
+def found() -> Regions:
+    regions = Regions(SHAPE)
+    regions.find(stripes(200))
+    return regions
+
+
+def test_what_varies_comes_back() -> None:
+    regions, clips = found(), stripes(50)
+    numbers = regions.read(clips)
+    assert numbers.shape == (50, regions.numbers)
+    assert (regions.draw(numbers) - clips).abs().max() < 1e-3
+    told = (
+        numbers.abs().amax(0) > 0.01
+    )  # three colours, of one way in five squares, of three in one
+    assert told.sum() == 3 * (3 + 5)  # in the other five
+
+
+def test_a_square_is_told_by_its_own_numbers_alone() -> None:
+    regions, clips = found(), stripes(2)
+    other = clips.clone()
+    other[..., 8:, 16:] *= 0.5  # the last of two rows by three columns
+    numbers, changed = regions.read(clips), regions.read(other)
+    own = regions.region == 5
+    assert torch.equal(numbers[:, ~own], changed[:, ~own])
+    assert not torch.allclose(numbers[:, own], changed[:, own], atol=0.01)
+    differs = (regions.draw(numbers) - regions.draw(changed)).abs() > 1e-4
+    assert differs[..., 8:, 16:].any()
+    differs[..., 8:, 16:] = False
     assert not differs.any()
 
 
-def test_it_learns_to_draw_what_it_sees() -> None:
-    """Stripes of a few widths and colours, as no two regions have them."""
-    model = fresh()
-    across = torch.arange(48)
-    stripes = torch.stack([torch.sin(across / k) * c for k in (2, 3, 5) for c in (-1, 0.5, 1)])
-    frames = stripes[:, None, None, None].expand(9, 1, 3, 32, 48)
-    batch = TensorBatch(frames, torch.ones(9, 1, dtype=torch.int64), 0.0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(200):
-        loss = model.losses(batch)["total"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.1 * losses[0]
-    with torch.no_grad():
-        drawn = model.clips(model.codes(batch))
-    assert (drawn - frames).square().mean() < 0.1 * frames.var()
+def test_half_precision_around_it_changes_nothing_in_what_is_found() -> None:
+    clips, regions, half = stripes(200), Regions(SHAPE), Regions(SHAPE)
+    regions.find(clips)
+    with torch.autocast("cpu", torch.bfloat16):
+        half.find(clips)
+    assert torch.allclose(regions.deviation, half.deviation, atol=1e-3)
 
 
-def test_the_flow_makes_clips_of_them() -> None:
-    torch.manual_seed(0)
-    model = Model(Config(**SETTINGS, width=16, depth=1, text_features=8), SHAPE, 5)
-    tokens = torch.tensor([[1, 2], [3, 0]])
-    clips = model.generate(tokens, torch.randn(2, *model.noise_shape), steps=2)
-    assert clips.shape == (2, 4, 3, 32, 48)
-    batch = TensorBatch(clips, tokens, 0.5)
-    losses = model.denoiser_losses(batch)
-    losses["total"].backward()
-    assert losses["total"].isfinite()
+def test_numbers_alike_are_as_loud_as_each_other() -> None:
+    regions = found()
+    alike = regions.alike(regions.read(stripes(500)))
+    told = regions.deviation > 0.01
+    assert torch.allclose(alike[:, told].std(0), torch.ones(int(told.sum())), atol=0.2)
+    assert alike[:, ~told].abs().max() < 0.1
 
 
-def test_a_picture_that_cannot_be_cut_is_refused() -> None:
-    with pytest.raises(RequestError, match="multiples of 16"):
-        fresh(VideoShape(4, 32, 40))
+def test_clips_that_are_all_the_same_have_nothing_to_tell() -> None:
+    regions = Regions(SHAPE)
+    clips = torch.full((9, 4, 3, 16, 24), 0.5)
+    regions.find(clips)
+    numbers = regions.read(clips)
+    assert torch.equal(numbers, torch.zeros_like(numbers))
+    assert torch.equal(regions.alike(numbers), numbers)
+    assert torch.equal(regions.draw(numbers), clips)

@@ -35,10 +35,11 @@ class Regions(nn.Module):
 
     def __init__(self, shape: VideoShape) -> None:
         super().__init__()
-        self.rows, self.columns = shape.height // _SIDE, shape.width // _SIDE
-        regions, pixels = self.rows * self.columns, shape.num_frames * 3 * _SIDE**2
+        self.shape, self.columns = shape, shape.width // _SIDE
+        regions = shape.height // _SIDE * self.columns
+        pixels = shape.num_frames * 3 * _SIDE**2
         self.numbers = min(_NUMBERS, regions * min(pixels, _NUMBERS_OF_ONE))
-        self.register_buffer("mean", torch.zeros(regions, 1, pixels))
+        self.register_buffer("mean", torch.zeros(regions, pixels))
         self.register_buffer("directions", torch.zeros(self.numbers, pixels))
         self.register_buffer("region", torch.zeros(self.numbers, dtype=torch.int64))
         self.register_buffer("deviation", torch.zeros(self.numbers))
@@ -48,17 +49,18 @@ class Regions(nn.Module):
     @torch.no_grad()
     def find(self, clips: Tensor) -> None:
         """Find the directions from some hundred clips."""
-        squares = self._cut(clips)
-        self.mean.copy_(squares.mean(1, keepdim=True))
-        apart = squares - self.mean
-        most = min(_NUMBERS_OF_ONE, *apart.shape[1:])
-        variance = apart.new_zeros(len(apart), most)
-        directions = apart.new_zeros(len(apart), most, apart.shape[2])
+        most = min(_NUMBERS_OF_ONE, len(clips), self.mean.shape[1])
+        variance = clips.new_zeros(len(self.mean), most)
+        directions = clips.new_zeros(len(self.mean), most, self.mean.shape[1])
         with torch.autocast(clips.device.type, enabled=False):
-            for region in torch.nonzero(apart.abs().amax((1, 2)))[:, 0].tolist():
-                _, found, along = torch.svd_lowrank(apart[region], q=most)
-                variance[region] = found.square() / apart.shape[1]
-                directions[region] = along.T
+            for region in range(len(self.mean)):
+                square = self._square(clips, region)
+                self.mean[region] = square.mean(0)
+                apart = square - self.mean[region]
+                if apart.any():
+                    _, found, along = torch.svd_lowrank(apart, q=most)
+                    variance[region] = found.square() / len(clips)
+                    directions[region] = along.T
         kept, which = variance.flatten().topk(min(self.numbers, variance.numel()))
         self.directions[: len(kept)] = directions.flatten(0, 1)[which]
         self.region[: len(kept)] = which // most
@@ -69,32 +71,35 @@ class Regions(nn.Module):
     @torch.no_grad()
     def read(self, clips: Tensor) -> Tensor:
         """Clips (B, T, 3, H, W) => numbers (B, D)."""
-        apart = self._cut(clips) - self.mean
-        numbers = apart.new_zeros(len(clips), self.numbers)
+        numbers = clips.new_zeros(len(clips), self.numbers)
         for region, which in self._parts():
-            numbers[:, which] = (apart[region] @ self.directions[which].T).float()
+            apart = self._square(clips, region) - self.mean[region]
+            numbers[:, which] = (apart @ self.directions[which].T).float()
         return numbers / self.unit
 
     def draw(self, numbers: Tensor) -> Tensor:
         """The inverse: numbers (B, D) => clips (B, T, 3, H, W)."""
-        told = numbers.float() * self.unit
-        drawn = self.mean.repeat(1, len(numbers), 1)
+        told, of = numbers * self.unit, self.shape
+        clips = told.new_empty(len(told), of.num_frames, 3, of.height, of.width)
         for region, which in self._parts():
-            drawn[region] += (told[:, which] @ self.directions[which]).float()
-        x = drawn.view(self.rows, self.columns, len(numbers), -1, 3, _SIDE, _SIDE)
-        return x.permute(2, 3, 4, 0, 5, 1, 6).flatten(5).flatten(3, 4)
+            drawn = self.mean[region] + (told[:, which] @ self.directions[which]).float()
+            square = self._square_of(clips, region)
+            square.copy_(drawn.view(square.shape))
+        return clips
 
     def alike(self, numbers: Tensor) -> Tensor:
         """The same (B, D), each in its own deviation: three pixels of eyes as loud as hair."""
         return numbers / (self.deviation.square() + _LEAST).sqrt()
 
-    def _cut(self, clips: Tensor) -> Tensor:
-        """Clips (B, T, 3, H, W) => squares (R, B, pixels), row by row."""
-        count, frames = clips.shape[:2]
-        x = clips.view(count, frames, 3, self.rows, _SIDE, self.columns, _SIDE)
-        return x.permute(3, 5, 0, 1, 2, 4, 6).reshape(self.rows * self.columns, count, -1)
+    def _square_of(self, clips: Tensor, region: int) -> Tensor:
+        """A part of clips (B, T, 3, H, W): (B, T, 3, side, side)."""
+        row, column = region // self.columns * _SIDE, region % self.columns * _SIDE
+        return clips[..., row : row + _SIDE, column : column + _SIDE]
+
+    def _square(self, clips: Tensor, region: int) -> Tensor:
+        return self._square_of(clips, region).flatten(1)
 
     def _parts(self) -> list[tuple[int, Tensor]]:
-        """For each square that has any, which numbers are its own."""
-        which = [torch.nonzero(self.region == region)[:, 0] for region in range(len(self.mean))]
-        return [(region, own) for region, own in enumerate(which) if len(own)]
+        """Of each square, which numbers are its own."""
+        regions = range(len(self.mean))
+        return [(region, torch.nonzero(self.region == region)[:, 0]) for region in regions]
