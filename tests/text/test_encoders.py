@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kineograph.data.grammar import DIRECTIONS
 from kineograph.data.sources import tutorial
-from kineograph.text.encoders import BagOfWords, HeardWords, MeanOfEmbeddings, Signs
+from kineograph.text.encoders import BagOfWords, HeardWords, MeanOfEmbeddings, Phrases, Signs
 from kineograph.text.tokenizer import CaptionTokenizer
 
 ABC, CAB = [1, 2, 3], [3, 1, 2]
@@ -25,6 +25,28 @@ def test_the_tutorials_text_is_deaf_to_the_order_of_words() -> None:
 def test_every_caption_is_as_long_a_vector() -> None:
     found = BagOfWords(Signs(10, 64))(torch.tensor([[1, 0, 0, 0], [1, 2, 3, 4]]))
     assert torch.allclose(found.square().mean(1), torch.ones(2))
+
+
+def test_phrases_tell_whose_word_it_is() -> None:
+    """Brown shoes and grey skin, or grey shoes and brown skin."""
+    torch.manual_seed(0)
+    brown, shoes, grey, skin = 1, 2, 3, 4
+    one = torch.tensor([[brown, shoes, grey, skin, 0]])
+    other, moved = one[:, [2, 1, 0, 3, 4]], one[:, [2, 3, 0, 1, 4]]
+    words = Signs(10, 4096)
+    assert torch.allclose(BagOfWords(words)(one), BagOfWords(words)(other))
+    phrases = BagOfWords(Phrases(words))
+    told, of_other, of_moved = (phrases(tokens)[0] for tokens in (one, other, moved))
+    assert F.cosine_similarity(told, of_other, 0) < 0.7  # 4 words of 7 words and pairs
+    assert F.cosine_similarity(told, of_moved, 0) > 0.8  # and both pairs that count
+
+
+def test_a_phrase_ends_with_its_caption() -> None:
+    words = Signs(10, 64)
+    vectors = Phrases(words)(torch.tensor([[1, 2, 0, 0]]))
+    assert torch.equal(vectors[:, 1:], words(torch.tensor([[2, 0, 0]])))
+    assert not torch.equal(vectors[:, 0], words(torch.tensor([[1]]))[:, 0])
+    assert torch.equal(Phrases(words)(torch.tensor([[1, 2]])), vectors[:, :2])
 
 
 def velocity(caption: str) -> Tensor:
