@@ -311,7 +311,7 @@ def train(
     else:
         open_run(folder, config.to_toml(recipe.to_dict()))
     ended = trainer.run()
-    seconds = trainer.elapsed
+    seconds, (model, accuracy) = trainer.elapsed, trainer.result()
     unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
     info = {
         "recipe": recipe.to_dict(),
@@ -324,7 +324,7 @@ def train(
     }
     checkpoint.save(
         folder / "model",
-        trainer.ema.model,
+        model,
         tokenizer,
         family=recipe.family,
         model_config=recipe.model,
@@ -333,12 +333,10 @@ def train(
     )
     effect = None
     if lessons and ended != "interrupted":
-        effect = lessons.effect(Pipeline(trainer.ema.model, tokenizer, info))
+        effect = lessons.effect(Pipeline(model, tokenizer, info))
         told = json.dumps(effect.as_json(), indent=2) + "\n"
         write_atomically(folder / lessons.file, told.encode())
-    return TrainResult(
-        folder, trainer.step, seconds, trainer.mean_accuracy, ended, trainer.notes, effect
-    )
+    return TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes, effect)
 
 
 def refine(

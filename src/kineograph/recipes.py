@@ -64,7 +64,13 @@ def tutorial_gan() -> dict[str, Any]:
     return {
         "data": {"source": "tutorial"},
         "model": {"family": "gan"},
-        "training": {"steps": 1000, "batch_size": 512, "cooldown": 0.7, "evaluate_every": 50},
+        "training": {
+            "steps": 1000,
+            "batch_size": 512,
+            "cooldown": 0.7,
+            "evaluate_every": 25,
+            "keep": "best",
+        },
     }
 
 

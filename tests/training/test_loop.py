@@ -113,7 +113,7 @@ def test_it_ends_early_at_the_accuracy_that_was_asked_for(tmp_path: Path) -> Non
     run = trainer(tmp_path, hooks, stop_at=0.75, evaluate_every=2)
     assert run.run() == "stop_at"
     assert run.step == 4
-    assert run.mean_accuracy == 0.75
+    assert run.result()[1] == 0.75
     checked = [row for row in read_metrics(tmp_path / "metrics.jsonl") if "accuracy" in row]
     assert [row["accuracy"] for row in checked] == [0.5, 0.75]
 
@@ -137,6 +137,28 @@ def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
     assert all(model is run.ema.model for model in seen)
     ours, theirs = (list(each.parameters())[-1] for each in (run.model, run.ema.model))
     assert not torch.equal(ours, theirs)
+
+
+def test_the_best_may_be_kept_instead_of_the_last(tmp_path: Path) -> None:
+    """Also over an interruption, after which nothing is as good."""
+    seen: dict[int, dict[str, torch.Tensor]] = {}
+
+    def check(model: torch.nn.Module, step: int) -> dict[str, float]:
+        seen[step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return {"a": 0.5, "b": {1: 0.2, 2: 0.8, 3: 0.8}.get(step, 0.1)}
+
+    settings: dict[str, Any] = {"evaluate_every": 1, "ema": 0.2, "keep": "best"}
+    first = trainer(tmp_path, Hooks(_interrupt_at(4), check), **settings)
+    assert first.run() == "interrupted"
+    run = trainer(tmp_path, Hooks(check=check), **settings)
+    run.resume()
+    run.run()
+    model, accuracy = run.result()
+    assert accuracy == pytest.approx(0.65)  # of two that are as good, the later one
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, seen[3][name]), name
+    assert not all(torch.equal(seen[6][name], seen[3][name]) for name in seen[3])
+    assert all(torch.equal(seen[6][n], t) for n, t in run.ema.model.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import threading
 import time
@@ -84,6 +85,7 @@ class Trainer:
         self.state = resume.State(self.model, self.ema, self.optimizers)
         self.earlier_seconds = 0.0
         self.accuracy: dict[str, float] = {}
+        self.best_accuracy: dict[str, float] = {}
         self.notes: list[str] = []
         self._stopping = False
 
@@ -96,6 +98,7 @@ class Trainer:
         self.step = int(state["step"])
         self.earlier_seconds = float(state["seconds"])
         self.accuracy = dict(state["accuracy"])
+        self.best_accuracy = dict(state.get("best_accuracy", {}))
 
     def run(self) -> Ended:
         """Train to the end, the time limit, the wanted accuracy or Ctrl-C; then save."""
@@ -107,8 +110,8 @@ class Trainer:
                 while ended is None:
                     row = self._train_one_step()
                     if self._due(self.config.evaluate_every):
-                        self.accuracy = self.hooks.check(self.ema.model, self.step)
-                        row |= {"accuracy": self.mean_accuracy, "accuracies": self.accuracy}
+                        self._check()
+                        row |= {"accuracy": mean(self.accuracy), "accuracies": self.accuracy}
                     log.write(row)
                     ended = self._ended()
                     if ended or self._due(self.config.checkpoint_every):
@@ -136,15 +139,28 @@ class Trainer:
         by_time = self.elapsed / (60 * self.config.minutes) if self.config.minutes else 0.0
         return min(max(by_steps, by_time), 1.0)
 
-    @property
-    def mean_accuracy(self) -> float | None:
-        """Of the last check, over all prompts alike."""
-        values = self.accuracy.values()
-        return sum(values) / len(values) if values else None
+    def result(self) -> tuple[VideoModel, float | None]:
+        """The model that the training ends with, and its accuracy at the last check or the best."""
+        if not self.state.best:
+            return self.ema.model, mean(self.accuracy)
+        model = copy.deepcopy(self.ema.model)
+        model.load_state_dict(self.state.best)
+        return model, mean(self.best_accuracy)
+
+    def _check(self) -> None:
+        self.accuracy = self.hooks.check(self.ema.model, self.step)
+        found, before = mean(self.accuracy), mean(self.best_accuracy)
+        if self.config.keep == "best" and found is not None and found >= (before or 0):
+            self.best_accuracy = self.accuracy
+            self.state.best = copy.deepcopy(self.ema.model.state_dict())
 
     def save(self) -> Path:
         """Write a checkpoint of this step."""
-        extra = {"seconds": self.elapsed, "accuracy": self.accuracy}
+        extra = {
+            "seconds": self.elapsed,
+            "accuracy": self.accuracy,
+            "best_accuracy": self.best_accuracy,
+        }
         place = self.folder / "checkpoints"
         return resume.save(place, self.step, self.state, extra, self.config.keep_checkpoints)
 
@@ -200,7 +216,7 @@ class Trainer:
                 clips_per_second=self.config.batch_size / max(seconds, 1e-9),
                 eta_seconds=self.elapsed * (1 - done) / max(done, 1e-9),
                 losses=losses,
-                accuracy=self.mean_accuracy,
+                accuracy=mean(self.accuracy),
                 accuracy_per_prompt=self.accuracy,
             )
         )
@@ -209,7 +225,7 @@ class Trainer:
         return every > 0 and self.step % every == 0
 
     def _good_enough(self) -> bool:
-        wanted, reached = self.config.stop_at, self.mean_accuracy
+        wanted, reached = self.config.stop_at, mean(self.accuracy)
         return wanted is not None and reached is not None and reached >= wanted
 
     @contextlib.contextmanager
@@ -230,6 +246,11 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def mean(accuracy: dict[str, float]) -> float | None:
+    """Of a check, over all prompts alike."""
+    return sum(accuracy.values()) / len(accuracy) if accuracy else None
 
 
 def choose_device(name: str) -> torch.device:

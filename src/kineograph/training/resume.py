@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class State:
     model: VideoModel
     ema: EMA[VideoModel]
     optimizers: dict[str, torch.optim.Optimizer]
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The average at the best check so far; empty where that does not count."""
 
 
 def save(folder: Path, step: int, state: State, extra: Mapping[str, Any], keep: int) -> Path:
@@ -35,6 +37,8 @@ def save(folder: Path, step: int, state: State, extra: Mapping[str, Any], keep: 
         save_file(_contiguous(state.model.state_dict()), temporary / "model.safetensors")
         save_file(_contiguous(state.ema.model.state_dict()), temporary / "ema.safetensors")
         save_file(_optimizer_tensors(state), temporary / "optimizer.safetensors")
+        if state.best:
+            save_file(_contiguous(state.best), temporary / "best.safetensors")
         text = json.dumps({"step": step, **extra}, indent=2)
         (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
     for old in checkpoints(folder)[: -max(keep, 1)]:
@@ -72,6 +76,8 @@ def _load(path: Path, state: State) -> dict[str, Any]:
         state.model.load_state_dict(load_file(path / "model.safetensors"))
         state.ema.model.load_state_dict(load_file(path / "ema.safetensors"))
         _restore_optimizers(state, load_file(path / "optimizer.safetensors"))
+        best = path / "best.safetensors"
+        state.best = load_file(best) if best.is_file() else {}
     except (RuntimeError, KeyError) as error:
         raise RequestError(
             f"{path} belongs to another model.", "Resume with the settings of its run."

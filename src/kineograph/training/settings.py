@@ -41,6 +41,9 @@ class TrainingConfig:
     """Checkpoints kept, the newest ones."""
     evaluate_every: int = 100
     """Steps between live verifications of a few clips a caption, with a sheet; 0 never."""
+    keep: Literal["last", "best"] = "last"
+    """Weights that the model ends with: the last ones, or those of the best live verification, for
+    what loses in the end what it knew, as a GAN may."""
 
 
 @dataclass(frozen=True)
