@@ -139,7 +139,7 @@ def sprites() -> dict[str, Any]:
             "depth": 2,
             "text_features": 512,
             "logit_mean": -0.5,
-            "autoencoder_share": 0.55,
+            "autoencoder_share": 0.45,
             "turns_a_step": 8,
         },
         "training": {"steps": 4000, "batch_size": 512, "evaluate_every": 500},

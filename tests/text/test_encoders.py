@@ -27,6 +27,16 @@ def test_every_caption_is_as_long_a_vector() -> None:
     assert torch.allclose(found.square().mean(1), torch.ones(2))
 
 
+@pytest.mark.parametrize("price", [0.0, 1e-3])
+def test_what_is_heard_is_that_of_the_captions_at_hand(price: float) -> None:
+    encoder = HeardWords(Signs(10, 32), 10, 32, listeners=2, objects=1, price=price).eval()
+    first, other = torch.tensor([[1, 2]]), torch.tensor([[3, 0]])
+    heard = [encoder(tokens) for tokens in (first, first, other, first)]
+    assert heard[0].shape == (1, 1, 2, 32)
+    assert all(torch.equal(heard[0], heard[k]) for k in (1, 3))
+    assert not torch.equal(heard[0], heard[2])
+
+
 def test_phrases_tell_whose_word_it_is() -> None:
     """Brown shoes and grey skin, or grey shoes and brown skin."""
     torch.manual_seed(0)

@@ -118,9 +118,18 @@ class HeardWords(BagOfWords):
         self.owner = _Owner(features, objects) if objects > 1 else None
         gates = torch.full((vocabulary_size, listeners), _ODDS_AT_FIRST / _HURRY)
         self.odds = nn.Parameter(gates) if price else None
+        self._last: tuple[Tensor, Tensor] | None = None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, K, N, D) of mean square 1, or 0."""
+        if self.owner is not None or self.odds is not None:
+            return self._heard(tokens)
+        # Nothing is learned here, and turns and the sampler ask for the same captions many times.
+        if self._last is None or self._last[0] is not tokens:
+            self._last = tokens, self._heard(tokens)
+        return self._last[1]
+
+    def _heard(self, tokens: Tensor) -> Tensor:
         words = self.words(tokens)
         with torch.autocast(tokens.device.type, enabled=False):
             gates = self._gates(tokens)  # (B, L, N)
