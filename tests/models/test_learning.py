@@ -80,7 +80,7 @@ def test_it_learns_which_way_to_move_and_to_draw_one_disc(
     torch.manual_seed(0)
     model = family.Model(config, VideoShape(**SMALL), TOKENIZER.vocabulary_size)
     source = FewClips(**SMALL)
-    pipeline = train(model, source, tmp_path, steps=300, batch_size=16)
+    pipeline = train(model, source, tmp_path, steps=200, batch_size=16)
     left, right = (pipeline(prompt, 32) for prompt in PROMPTS)
     assert (rightward(left) < -3).mean() > 0.8
     assert (rightward(right) > 3).mean() > 0.8
