@@ -33,10 +33,8 @@ def test_what_varies_comes_back() -> None:
     numbers = regions.read(clips)
     assert numbers.shape == (50, regions.numbers)
     assert (regions.draw(numbers) - clips).abs().max() < 1e-3
-    told = (
-        numbers.abs().amax(0) > 0.01
-    )  # three colours, of one way in five squares, of three in one
-    assert told.sum() == 3 * (3 + 5)  # in the other five
+    told = numbers.abs().amax(0) > 0.01
+    assert told.sum() == 3 * (3 + 5)  # colours, times ways, in one square and in five
 
 
 def test_a_square_is_told_by_its_own_numbers_alone() -> None:

@@ -3,7 +3,8 @@
 Two networks, on two objectives:
 
 - *autoencoder*: a frame becomes a short code and a frame again (`autoencoder.py`, the GAN's as
-  well). It comes first and then stays as it is.
+  well). It comes first and then stays as it is. Where nothing moves on its own, a whole clip
+  becomes one code (`meanings.py`).
 - *denoiser*: sees the codes of a whole clip through noise, the caption, and how much noise there
   is, and predicts the clean codes. To generate, it is followed from nothing but noise to a clip.
 

@@ -10,7 +10,7 @@ The model that comes after them then has nothing to do with pixels. From a capti
 meaning of a clip, which is to choose what the caption leaves open.
 
 Source: text to what a picture means, and from there to the picture, as in Ramesh et al. 2022
-(unCLIP); the meaning is theirs of CLIP, and here what a regression on captions finds.
+(unCLIP); there CLIP gives the meaning, here a regression on captions.
 """
 
 from __future__ import annotations
