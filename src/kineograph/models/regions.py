@@ -5,13 +5,14 @@ and told by the directions in which it varies most: those that tell the most of 
 one in which nothing happens has none. That takes seconds. And a square of a new picture is seldom
 new, as hair of one character over shoes of another is no new hair.
 
-Sources: principal components, Pearson 1901; found in parts by chance, Halko et al. 2011; pictures
-as patches, Dosovitskiy et al. 2021 (ViT).
+Sources: principal components, Pearson 1901; from products of samples, Sirovich 1987 (snapshots);
+pictures as patches, Dosovitskiy et al. 2021 (ViT).
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kineograph.models.base import VideoShape
@@ -19,6 +20,7 @@ from kineograph.models.base import VideoShape
 _SIDE = 8  # of a square, in pixels: in larger ones there are more pictures to tell apart
 _NUMBERS = 2048  # of a clip; sprites come back from them within 27 dB, if they never met before
 _NUMBERS_OF_ONE = 256  # of a square
+_ROUNDING = 1e-6  # of the largest variance in a square: less is no direction of its own
 _LEAST = 1e-3  # of the mean variance of a number: what is added before one is made to vary by 1
 
 
@@ -57,10 +59,12 @@ class Regions(nn.Module):
                 square = self._square(clips, region)
                 self.mean[region] = square.mean(0)
                 apart = square - self.mean[region]
-                if apart.any():
-                    _, found, along = torch.svd_lowrank(apart, q=most)
-                    variance[region] = found.square() / len(clips)
-                    directions[region] = along.T
+                # Of fewer clips than pixels, the products of clips tell the same and are fewer.
+                found, among = torch.linalg.eigh(apart @ apart.T / len(clips))
+                told = found > _ROUNDING * found[-1]
+                variance[region] = (found * told).flip(0)[:most]
+                along = F.normalize(among.T @ apart, dim=1) * told[:, None]
+                directions[region] = along.flip(0)[:most]
         kept, which = variance.flatten().topk(min(self.numbers, variance.numel()))
         self.directions[: len(kept)] = directions.flatten(0, 1)[which]
         self.region[: len(kept)] = which // most
