@@ -88,6 +88,16 @@ def shapes() -> dict[str, Any]:
     }
 
 
+def shapes_two() -> dict[str, Any]:
+    """Two objects at once, each with its own looks and motion, by the flow."""
+    one = shapes()
+    return {
+        "data": one["data"] | {"two_objects": 1.0},
+        "model": one["model"] | {"objects": 2},
+        "training": one["training"] | {"batch_size": 512},
+    }
+
+
 def shapes_128() -> dict[str, Any]:
     """The same at 128×128 in 16 frames, for a GPU."""
     return _larger(shapes(), side=128, batch_size=1024)
@@ -140,7 +150,6 @@ def sprites() -> dict[str, Any]:
             "text_features": 512,
             "logit_mean": -0.5,
             "autoencoder_share": 0.45,
-            "turns_a_step": 8,
         },
         "training": {"steps": 4000, "batch_size": 512, "evaluate_every": 500},
     }
@@ -171,6 +180,7 @@ RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
         tutorial_gan,
         tutorial_baseline,
         shapes,
+        shapes_two,
         shapes_128,
         shapes_256,
         digits,

@@ -40,11 +40,12 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: float) -
 
 
 def test_a_denoiser_that_has_learned_nothing_guesses_linearly() -> None:
-    """At t = 1 the clip itself; at t = 0, where there is only noise, the mean of all codes."""
+    """At t = 1 nearly the clip itself; at t = 0, where there is only noise, the mean of all."""
     fresh = model()
     denoiser = fresh.denoiser
     codes, yes = torch.randn(2, *fresh.noise_shape), torch.ones(2, dtype=torch.bool)
-    assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), codes, atol=2e-6)
+    kept = torch.sigmoid(torch.tensor(3.0))
+    assert torch.allclose(denoiser(codes, torch.ones(2), TOKENS, yes), kept * codes, atol=2e-6)
     assert torch.equal(denoiser(codes, torch.zeros(2), TOKENS, yes), torch.zeros_like(codes))
 
 

@@ -25,6 +25,7 @@ _TIME_FEATURES = 64
 _CONDITION = 256  # numbers that time and caption become for every block
 _HEAD = 64  # features of a head of attention
 _MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
+_KEPT = 3.0  # of the best linear guess at first, as log odds
 _LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to tell
 
 
@@ -142,7 +143,7 @@ class Denoiser(nn.Module):
         lengths = [frames * numbers for _, numbers in self.kinds]
         self.inp = nn.ModuleList(nn.Linear(length, width) for length in lengths)
         self.blocks = nn.ModuleList(Block(width) for _ in range(config.depth))
-        self.out = nn.ModuleList(nn.Linear(width, length) for length in lengths)
+        self.out = nn.ModuleList(nn.Linear(width, 2 * length) for length in lengths)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
@@ -150,8 +151,9 @@ class Denoiser(nn.Module):
         """``prompted`` (B,) says whose caption counts.
 
         With x_t = t·x₁ + (1 − t)·ε, of which x₁ has the variance σ² and ε has 1, the best linear
-        guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5).
-        σ is that of each number in each frequency.
+        guess at x₁ is x_t·tσ² / (t²σ² + (1 − t)²); the network adds what is not linear (EDM, §5),
+        and says how much of the guess is to be kept: what goes along one axis has nothing across
+        it, exactly. σ is that of each number in each frequency.
         """
         heard = torch.where(prompted[:, None, None, None], self.text(tokens), self.no_text)
         told = self.told(heard.permute(2, 0, 1, 3).flatten(1, 2))  # (listeners, B · objects, width)
@@ -167,7 +169,8 @@ class Denoiser(nn.Module):
         for block in self.blocks:
             x = block(x, condition, self.blind)
         guess = waves * t * self.spread.square() / variance
-        written = self._written(x, noisy.shape[1]).float()
+        written, kept = self._written(x, noisy.shape[1]).float().chunk(2, 1)
+        guess = torch.sigmoid(_KEPT + kept) * guess
         return self._over_time(self.waves.T, guess + self.spread * written)
 
     def _of_courses(self, heard: Tensor) -> Tensor:
@@ -202,10 +205,10 @@ class Denoiser(nn.Module):
         return torch.cat(courses, 1)
 
     def _written(self, x: Tensor, frames: int) -> Tensor:
-        """The inverse: courses (B, N, width) => codes (B, T, D)."""
+        """The inverse: courses (B, N, width) => codes (B, 2T, D), two for each moment."""
         parts = torch.split(x, [count for count, _ in self.kinds], 1)
         codes = [
-            out(part).unflatten(2, (frames, -1)).transpose(1, 2).flatten(2)
+            out(part).unflatten(2, (2 * frames, -1)).transpose(1, 2).flatten(2)
             for out, part in zip(self.out, parts, strict=True)
         ]
         return torch.cat(codes, 2)

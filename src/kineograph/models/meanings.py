@@ -26,6 +26,7 @@ from kineograph.models.regions import Regions
 from kineograph.text.encoders import BagOfWords
 
 _CLIPS_A_TURN = 256
+_MOST_TURNS = 8  # of a step: with more, the reader learns captions of few clips by heart
 _READING = 0.4  # share of the time of both in which the reader learns
 _LEAST = 1e-3  # of the variance of all that is said: less of a number is chance
 
@@ -69,7 +70,7 @@ class MeaningAutoencoder(nn.Module):
         check_shape(family, shape)
         width = config.drawing_width
         self.layout = Codes(config.appearance)
-        self.turns, self.stop = config.turns_a_step, config.autoencoder_share
+        self.turns, self.stop = min(config.turns_a_step, _MOST_TURNS), config.autoencoder_share
         self.said = BagOfWords(words)
         self.regions = Regions(shape)
         self.reader = nn.Sequential(
