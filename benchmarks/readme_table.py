@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kineograph.data.sources.tutorial import UNSEEN_PROMPTS
 from kineograph.evaluation.own_error import RIGHT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,12 @@ NAMES = {
     "tutorial_gan": "the tutorial's model",
     "ddpm": "a 3D U-Net DDPM (lucidrains)",
 }
+SPLITS = {
+    "train": "training captions",
+    "held-out": "held-out combinations",
+    "rephrased": "unseen phrasings",
+}
+MEASURES = ("velocity error, px/frame", "PSNR to the true rendering, dB")
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
 
 
@@ -73,8 +80,45 @@ def table() -> str:
             f"{judge['environment']['commit'][:7]}).".replace("%", " %"),
             cost(),
             "",
+            *recipes_table(),
+            "",
         ]
     )
+
+
+def recipes_table() -> list[str]:
+    """What each recipe reaches by each seed."""
+    found = results("recipes")
+    seeds = sorted({seed for runs in found.values() for seed in runs}, key=int)
+    lines = [
+        f"| recipe | tried on | {' | '.join(f'seed {seed}' for seed in seeds)} |",
+        "|---" * (2 + len(seeds)) + "|",
+    ]
+    for recipe, runs in found.items():
+        told = {seed: reached(run) for seed, run in runs.items()}
+        name = f"`{recipe}`, {next(iter(runs.values()))['minutes']:g} min"
+        for what in next(iter(told.values())):
+            cells = (told[seed][what] if seed in told else "" for seed in seeds)
+            lines.append(f"| {name} | {what} | {' | '.join(cells)} |")
+            name = ""
+    machines = {run["machine"] for runs in found.values() for run in runs.values()}
+    return [*lines, "", f"Trained from nothing on {', '.join(machines)} (`benchmarks/recipes.py`)."]
+
+
+def reached(run: dict[str, Any]) -> dict[str, str]:
+    """What a trained recipe was tried on => how much of it was right, and how far off it was."""
+    told = {}
+    if "prompts" in run:
+        prompts = {"training prompts": run["training prompts"]}
+        prompts |= {f'"{prompt}", never seen': run["prompts"][prompt] for prompt in UNSEEN_PROMPTS}
+        told = {what: share(found["share"], found["interval"]) for what, found in prompts.items()}
+    for split, found in run["splits"].items():
+        if split != "all":
+            told[SPLITS[split]] = share(found["all"]["share"], found["all"]["interval"])
+        for measure in MEASURES:
+            if split in ("all", "held-out") and measure in found["measures"]:
+                told[measure] = f"{found['measures'][measure]:.3g}"
+    return told
 
 
 def few_evaluations(flow: dict[str, Any]) -> list[str]:
