@@ -38,7 +38,7 @@ from kineograph.data.loader import Loader
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, Source
 from kineograph.text.encoders import BagOfWords, Signs
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.loop import choose_device
+from kineograph.training.environment import choose_device
 
 PACKAGES = (
     "video-diffusion-pytorch==0.7.0",

@@ -27,8 +27,7 @@ from kineograph.core import registry
 from kineograph.models import checkpoint
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.environment import environment
-from kineograph.training.loop import choose_device, with_precision
+from kineograph.training.environment import choose_device, environment, with_precision
 
 RESULTS = Path(__file__).resolve().parent / "results" / "roofline.json"
 RECIPES = {"flow": "tutorial", "gan": "tutorial-gan"}

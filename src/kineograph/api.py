@@ -17,12 +17,12 @@ import torch
 
 from kineograph.core import config, registry, seeds
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_free, write_atomically
+from kineograph.core.files import check_free, locked, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import check_prompt
-from kineograph.data.video_io import animation_bytes, read_video
+from kineograph.data.video_io import read_video
 from kineograph.evaluation import split_report
-from kineograph.evaluation.accuracy import Evaluation, judged
+from kineograph.evaluation.accuracy import Evaluation
 from kineograph.evaluation.accuracy import evaluate as judge
 from kineograph.evaluation.best_of import best_of as best_of_attempts
 from kineograph.evaluation.by_fact import Split, SplitEvaluation, ceiling_and_floor, real_clips
@@ -30,6 +30,7 @@ from kineograph.evaluation.by_fact import evaluate_split as by_split
 from kineograph.evaluation.few_steps import Distillation
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.evaluation.judges import judge_by_name, judge_of, source_by_name, verify_any
+from kineograph.evaluation.live import MOST_CAPTIONS, LiveCheck
 from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.page import command_line
 from kineograph.evaluation.teaching import Refinement
@@ -38,19 +39,20 @@ from kineograph.lessons import lessons_of, recipe_of
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape
 from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
-from kineograph.sampling.export import wall
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
-from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.environment import environment, open_run, version
-from kineograph.training.loop import Ended, Hooks, Trainer, check, with_precision
+from kineograph.training.environment import (
+    describe_run,
+    environment,
+    open_run,
+    version,
+    with_precision,
+)
+from kineograph.training.loop import Ended, Hooks, Trainer
 from kineograph.training.metrics_log import logged
+from kineograph.training.stopping import Signals, Stopping
 
-MOST_CAPTIONS = 64
-"""Training captions that are tried, of a source that has very many; a split has others."""
 _KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
-CHECK_CLIPS = 108
-"""Clips in the live verification: a trend, not a result."""
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
@@ -278,20 +280,31 @@ def train(
 ) -> TrainResult:
     """Train a recipe into the run folder ``out``, and write its ``model`` folder.
 
-    Raises RequestError where ``out`` is in the way, nothing is there to resume, or a recipe that
-    refines finds nothing to learn from.
+    Ctrl-C and SIGTERM end it with a checkpoint, SIGUSR1 writes one and goes on. Raises RequestError
+    where ``out`` is in the way or another training is at it, nothing is there to resume, or a
+    recipe that refines finds nothing to learn from.
     """
-    folder = Path(out)
+    with Signals() as signals:
+        try:
+            return _train(recipe, Path(out), resume, hooks or Hooks(), signals)
+        except Stopping:  # before there was anything to go on with
+            raise KeyboardInterrupt from None
+
+
+def _train(
+    recipe: Recipe, folder: Path, resume: bool, hooks: Hooks, signals: Signals
+) -> TrainResult:
     if resume:
         recipe = resumed(recipe, folder)
     else:
         check_free(folder)
-        check(recipe.training)
+        recipe.training.check()
         recipe = replace(recipe, training=with_precision(recipe.training))
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     first = source.clip(0, recipe.seed)
     shape = VideoShape(*first.frames.shape[:3])
-    lessons = lessons_of(recipe, source, shape)
+    with signals.at_once():
+        lessons = lessons_of(recipe, source, shape)
     if lessons:
         model, tokenizer = lessons.pipeline.model, lessons.pipeline.tokenizer
     else:
@@ -300,42 +313,62 @@ def train(
         torch.manual_seed(seeds.seed_for(recipe.seed))
         model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)
-    checker = _Checker(folder, captions, tokenizer, judge_of(source))
-    hooks = replace(hooks or Hooks(), check=checker)
+    live = LiveCheck(folder, captions, judge_of(source), hooks.say)
+
+    def check(model: VideoModel, step: int) -> dict[str, float]:
+        before = model.training
+        pipeline = Pipeline(model.eval(), tokenizer, {})
+        clips = pipeline.batch(live.prompts, range(len(live.prompts)), _CHECK_SEED)
+        model.train(before)
+        return live(clips, step)
+
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
-        model, learned, tokenizer, training, seed=recipe.seed, folder=folder, hooks=hooks
-    )
-    if resume:
-        trainer.resume()
-    else:
-        open_run(folder, config.to_toml(recipe.to_dict()))
-    ended = trainer.run()
-    seconds, (model, accuracy) = trainer.elapsed, trainer.result()
-    unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
-    info = {
-        "recipe": recipe.to_dict(),
-        "captions": captions[:_KEPT_CAPTIONS],
-        "unseen_prompts": list(unseen),
-        "fps": first.fps,
-        "version": version(),
-        "steps": trainer.step,
-        "seconds": round(seconds, 1),
-    }
-    checkpoint.save(
-        folder / "model",
         model,
+        learned,
         tokenizer,
-        family=recipe.family,
-        model_config=recipe.model,
-        info=info,
-        card=model_card(recipe, info),
+        training,
+        seed=recipe.seed,
+        folder=folder,
+        hooks=replace(hooks, check=check),
+        signals=signals,
     )
-    effect = None
-    if lessons and ended != "interrupted":
-        effect = lessons.effect(Pipeline(model, tokenizer, info))
-        told = json.dumps(effect.as_json(), indent=2) + "\n"
-        write_atomically(folder / lessons.file, told.encode())
+    open_run(folder)
+    with locked(folder):
+        if resume:
+            trainer.resume()
+        else:
+            describe_run(folder, config.to_toml(recipe.to_dict()))
+        ended = trainer.run()
+        seconds, (model, accuracy) = trainer.elapsed, trainer.result()
+        unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
+        info = {
+            "recipe": recipe.to_dict(),
+            "captions": captions[:_KEPT_CAPTIONS],
+            "unseen_prompts": list(unseen),
+            "fps": first.fps,
+            "version": version(),
+            "steps": trainer.step,
+            "seconds": round(seconds, 1),
+        }
+        checkpoint.save(
+            folder / "model",
+            model,
+            tokenizer,
+            family=recipe.family,
+            model_config=recipe.model,
+            info=info,
+            card=model_card(recipe, info),
+        )
+        effect = None
+        if lessons and ended != "interrupted":
+            try:
+                with signals.at_once():
+                    effect = lessons.effect(Pipeline(model, tokenizer, info))
+                told = json.dumps(effect.as_json(), indent=2) + "\n"
+                write_atomically(folder / lessons.file, told.encode())
+            except Stopping:
+                ended = "interrupted"
     return TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes, effect)
 
 
@@ -384,27 +417,3 @@ def distill(
 def distillation_of(run: str | Path, *, minutes: float = 5.0, seed: int = 0) -> Recipe:
     """The recipe of `distill`, for ``train``."""
     return distilled(recipe_of(load(run)), str(run), minutes=minutes, seed=seed)
-
-
-class _Checker:
-    """The live verification: a few clips a caption, judged, and a sheet of them that plays."""
-
-    def __init__(
-        self, folder: Path, captions: Sequence[str], tokenizer: CaptionTokenizer, judge: Judge
-    ) -> None:
-        self.folder, self.captions, self.tokenizer = folder, captions[:MOST_CAPTIONS], tokenizer
-        self.clips, self.judge = max(1, CHECK_CLIPS // len(self.captions)), judge
-
-    def __call__(self, model: VideoModel, step: int) -> dict[str, float]:
-        training = model.training
-        pipeline = Pipeline(model.eval(), self.tokenizer, {})
-        prompts = [caption for caption in self.captions for _ in range(self.clips)]
-        clips = pipeline.batch(prompts, range(len(prompts)), _CHECK_SEED)
-        model.train(training)
-        sheet = animation_bytes(wall(clips[:: self.clips]), "webp")
-        write_atomically(self.folder / "samples" / f"step-{step:06d}.webp", sheet)
-        firsts = range(0, len(clips), self.clips)
-        scores = [
-            judged(clips[i].caption, clips[i : i + self.clips], True, self.judge) for i in firsts
-        ]
-        return {score.prompt: score.share for score in scores if score.trials}

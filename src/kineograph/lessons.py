@@ -14,7 +14,7 @@ from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_s
 from kineograph.models.base import VideoShape, lasting
 from kineograph.recipes import Recipe, build
 from kineograph.sampling.pipeline import Pipeline
-from kineograph.training.loop import choose_device
+from kineograph.training.environment import choose_device
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
 
 

@@ -15,7 +15,8 @@ from kineograph.data.sources import tutorial
 from kineograph.models import gan
 from kineograph.models.base import VideoShape
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.loop import Hooks, Status, Trainer, choose_device
+from kineograph.training.environment import choose_device
+from kineograph.training.loop import Hooks, Status, Trainer
 from kineograph.training.metrics_log import read_metrics
 from kineograph.training.settings import TrainingConfig
 
@@ -184,7 +185,7 @@ def test_it_trains_in_the_precision_that_is_faster_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
     rates = {"bf16": 1.0, "fp32": 1.0} | {faster: 2.0}
-    monkeypatch.setattr("kineograph.training.loop.matrix_rates", lambda device: rates)
+    monkeypatch.setattr("kineograph.training.environment.matrix_rates", lambda device: rates)
     assert trainer(tmp_path, precision="auto").config.precision == faster
 
 

@@ -175,6 +175,13 @@ class TrainingProgress:
         if not self._live:
             say(afterwards)
 
+    def note(self, text: str) -> None:
+        """Tell what a person should know of, above what changes."""
+        if self._live:
+            self.console.print(f"note: {text}")
+        else:
+            say(f"note: {text}")
+
     def _smooth(self, rate: float) -> float:
         return 0.95 * self.rate + 0.05 * rate  # a step varies too much to be read
 

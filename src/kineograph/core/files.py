@@ -19,6 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]  # so that one sees that there is none
+
 from kineograph.core.errors import DiskFullError, KineographError, MachineError, RequestError
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -27,6 +32,7 @@ TEMPORARY_PREFIX = ".tmp-"
 MANIFEST = "manifest.json"
 """The file that seals a folder; it is written last."""
 
+_LOCK = ".lock"
 _MANIFEST_FORMAT = 1
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -317,6 +323,28 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Have a folder for oneself; the lock ends with the process, however that ends.
+
+    Raises RequestError where another process has it. Where a system knows no such locks, nobody
+    is kept out.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(folder) / _LOCK
+    with translate_os_errors(path), path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RequestError(
+                f"Another process is writing into {folder}.",
+                "Wait for it to end, or choose another folder.",
+            ) from error
+        yield
 
 
 @contextlib.contextmanager

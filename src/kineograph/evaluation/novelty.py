@@ -11,6 +11,7 @@ from kineograph.data.clip import Clip, Facts
 from kineograph.evaluation.verifier import Verdict
 
 _SIDE = 16  # pixels on which clips are compared
+_UNSEEN = 4  # of 255, in one channel of a pixel
 _LEAST_TRAVEL = 2.0  # units; what stays in its place has no phase
 
 
@@ -83,6 +84,12 @@ def _phases(paths: Sequence[np.ndarray]) -> np.ndarray:
             place = (along[0] - (along.max() + along.min()) / 2) / (travel / 2)
             found.append(np.arctan2(-steps[0] / np.abs(steps).max(), place))
     return np.array(found)
+
+
+def collapsed(clips: Sequence[np.ndarray]) -> bool:
+    """Whether all clips (T, H, W, 3) are one and the same to the eye, as of a GAN that has lost."""
+    whole = np.stack(clips).astype(np.int16)
+    return len(whole) > 1 and int(np.ptp(whole, axis=0).max()) <= _UNSEEN
 
 
 def nearest(clips: Sequence[Clip], training: Iterable[np.ndarray]) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
-from kineograph.models import objects
+from kineograph.models import draws, objects
 from kineograph.models.base import Phase, TensorBatch, VideoShape
 from kineograph.models.layers import pyramid_loss
 
@@ -103,10 +103,10 @@ class FrameAutoencoder(nn.Module):
     def losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """min ‖decode(encode(x) + noise) − x‖² over a pyramid; what is measured has no noise."""
         x = batch.frames.flatten(0, 1)
-        x = x[torch.randperm(len(x), device=x.device)[:_FRAMES_A_TURN]]
+        x = x[draws.some(len(x), _FRAMES_A_TURN, x.device)]
         codes = self.encoder(x)
         measured = torch.arange(self.layout.features, device=x.device) < self.layout.measured
-        noise = _APPEARANCE_NOISE * torch.randn_like(codes)
+        noise = _APPEARANCE_NOISE * draws.randn(*codes.shape, device=x.device)
         drawn = self.decoder(codes + noise.masked_fill(measured, 0.0))
         return {"total": pyramid_loss(drawn - x)}
 

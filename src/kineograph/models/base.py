@@ -103,9 +103,9 @@ class VideoModel(nn.Module, ABC):
         )
 
 
-def to_model(frames: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+def to_model(frames: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (B, T, H, W, 3) => model pixels, float32 (B, T, 3, H, W) in [-1, 1]."""
-    moved = torch.from_numpy(frames).to(device, non_blocking=True)
+    moved = torch.as_tensor(frames).to(device, non_blocking=True)
     pixels = moved.movedim(-1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     return pixels.div_(127.5).sub_(1)
 

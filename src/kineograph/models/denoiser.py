@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kineograph.models import meanings, objects
+from kineograph.models import draws, meanings, objects
 from kineograph.models.autoencoder import AutoencoderConfig
 from kineograph.models.layers import LinearEach, attention
 from kineograph.text.encoders import HeardWords, Phrases
@@ -129,7 +129,13 @@ class Denoiser(nn.Module):
         self.register_buffer("blind", way[:, None] & ~way, persistent=False)
         words = words_of(config, vocabulary_size, language_model)
         self.text = HeardWords(
-            words, vocabulary_size, config.text_features, listeners, objects, config.word_price
+            words,
+            vocabulary_size,
+            config.text_features,
+            listeners,
+            objects,
+            config.word_price,
+            draws.rand,
         )
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
@@ -185,6 +191,7 @@ class Denoiser(nn.Module):
         either: with those, orbits and bounces took three times as long to learn.
         """
         found = self._over_time(self.waves, codes[..., self.moving :]).square().mean(0)
+        found = draws.mean_of_all(found)
         share = (self.turns < _MEASURED_TURNS) / (self.turns + 1)
         spread = self.spread[:, self.moving :]
         spread.copy_(spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD))

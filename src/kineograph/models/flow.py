@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.denoiser import Denoiser, DenoiserConfig, words_of
@@ -92,10 +93,10 @@ class Model(VideoModel):
         """
         x1 = self.autoencoder.codes(batch)
         self.denoiser.measure(x1)
-        drawn = torch.randn(len(x1), device=x1.device)
+        drawn = draws.randn(len(x1), device=x1.device)
         t = torch.sigmoid(self.config.logit_mean + self.config.logit_std * drawn)
-        noise = torch.randn_like(x1)
-        prompted = torch.rand(len(x1), device=x1.device) >= self.config.unprompted
+        noise = draws.randn(*x1.shape, device=x1.device)
+        prompted = draws.rand(len(x1), device=x1.device) >= self.config.unprompted
         found = self._way_losses(noise, x1, t, batch.tokens, prompted)
         return found | {"total": found["total"] + self.denoiser.text.cost()}
 
@@ -139,8 +140,8 @@ class Model(VideoModel):
             if "ends" not in batch.shared:
                 batch.shared.update(self._ways(teacher, batch.tokens, steps))
             noise, x1, prompted = (batch.shared[name] for name in ("noise", "ends", "prompted"))
-            t = torch.rand(len(x1), device=x1.device)
-            t = t.masked_fill(torch.rand_like(t) < start_share, 0.0)
+            t, at_start = draws.rand(len(x1), 2, device=x1.device).unbind(1)
+            t = t.masked_fill(at_start < start_share, 0.0)
             return self._way_losses(noise, x1, t, batch.tokens, prompted)
 
         student = Phase("student", list(self.denoiser.parameters()), losses, learning_rate=2.0)
@@ -149,8 +150,8 @@ class Model(VideoModel):
     @torch.no_grad()
     def _ways(self, teacher: Denoiser, tokens: Tensor, steps: int) -> dict[str, Tensor]:
         """Noise, where the teacher leads it, and whose caption counted."""
-        noise = torch.randn(len(tokens), *self.noise_shape, device=tokens.device)
-        prompted = torch.rand(len(noise), device=noise.device) >= self.config.unprompted
+        noise = draws.randn(len(tokens), *self.noise_shape, device=tokens.device)
+        prompted = draws.rand(len(noise), device=noise.device) >= self.config.unprompted
 
         def clean(x: Tensor, times: Tensor) -> Tensor:
             told: Tensor = teacher(x, times, tokens, prompted)

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.models.denoiser import Denoiser, DenoiserConfig
@@ -151,9 +152,9 @@ class Model(VideoModel):
         self.generator.denoiser.measure(real)
         with torch.no_grad():
             fake = self._fake(own)
-        other = own[torch.randperm(len(own), device=own.device)]
+        other = draws.shuffled(own)
         differs = (other != own).any(1).float()
-        near = [x + _PROBE * torch.randn_like(x) for x in (real, fake)]
+        near = [x + _PROBE * draws.randn(*x.shape, device=x.device) for x in (real, fake)]
         scores = self.discriminator(
             torch.cat([real, fake, real, *near]), torch.cat([own, own, other, own, own])
         )
@@ -181,10 +182,10 @@ class Model(VideoModel):
     def _some(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """Codes and tokens of some clips of the batch."""
         real = self.autoencoder.codes(batch)
-        some = torch.randperm(len(real), device=real.device)[:_CLIPS_A_TURN]
+        some = draws.some(len(real), _CLIPS_A_TURN, real.device)
         return real[some], batch.tokens[some]
 
     def _fake(self, tokens: Tensor) -> Tensor:
-        noise = torch.randn(len(tokens), *self.noise_shape, device=tokens.device)
+        noise = draws.randn(len(tokens), *self.noise_shape, device=tokens.device)
         codes: Tensor = self.generator(noise, tokens)
         return codes

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kineograph.models import draws
 from kineograph.models.autoencoder import AutoencoderConfig, check_shape
 from kineograph.models.base import Phase, TensorBatch, VideoShape
 from kineograph.models.objects import Course
@@ -97,13 +98,13 @@ class MeaningAutoencoder(nn.Module):
     def reader_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """min ‖read(x) − said(c)‖², which is least where it says E[said(c) | x]."""
         numbers = self._numbers(batch)
-        some = _some(numbers)
+        some = draws.some(len(numbers), _CLIPS_A_TURN, numbers.device)
         return {"total": F.mse_loss(self._read(numbers[some]), self.said(batch.tokens[some]))}
 
     def drawer_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """min ‖draw(meaning(x)) − x‖², in the numbers of the regions."""
         numbers, codes = self._numbers(batch), self.codes(batch)[:, 0]
-        some = _some(numbers)
+        some = draws.some(len(numbers), _CLIPS_A_TURN, numbers.device)
         return {"total": F.mse_loss(self.drawer(codes[some]), numbers[some])}
 
     @torch.no_grad()
@@ -112,7 +113,7 @@ class MeaningAutoencoder(nn.Module):
         if "codes" not in batch.shared:
             read = self._read(self._numbers(batch)).float()
             if not self.settled:
-                self._settle(read)
+                self._settle(draws.all_rows(read))
             with torch.autocast(read.device.type, enabled=False):
                 batch.shared["codes"] = ((read - self.middle) @ self.basis)[:, None]
         return batch.shared["codes"]
@@ -124,7 +125,7 @@ class MeaningAutoencoder(nn.Module):
     def _numbers(self, batch: TensorBatch) -> Tensor:
         if "numbers" not in batch.shared:
             if not self.regions.known:
-                self.regions.find(batch.frames)
+                self.regions.find(draws.all_rows(batch.frames))
             batch.shared["numbers"] = self.regions.read(batch.frames)
         return batch.shared["numbers"]
 
@@ -166,8 +167,3 @@ class Drawer(nn.Module):
         x = F.layer_norm(self.who(meanings) * (1 + self.how(meanings)), (self.who.out_features,))
         drawn: Tensor = self.out(x + self.mix(F.relu(x)))
         return drawn
-
-
-def _some(numbers: Tensor) -> Tensor:
-    """Which clips of the batch a turn takes."""
-    return torch.randperm(len(numbers), device=numbers.device)[:_CLIPS_A_TURN]

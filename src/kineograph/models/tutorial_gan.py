@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
+from kineograph.models import draws
 from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
 from kineograph.text.encoders import MeanOfEmbeddings
 
@@ -120,14 +121,14 @@ class Model(VideoModel):
         return {"total": _cross_entropy(self.discriminator(self._draw(batch.tokens)), 1.0)}
 
     def _draw(self, tokens: Tensor) -> Tensor:
-        noise = torch.randn(len(tokens), NOISE, device=tokens.device)
+        noise = draws.randn(len(tokens), NOISE, device=tokens.device)
         frames: Tensor = self.generator(noise, self.embedding(tokens))
         return frames
 
 
 def _one_frame_each(clips: Tensor) -> Tensor:
     """Clips (B, T, C, H, W) => one random frame of each (B, C, H, W)."""
-    which = torch.randint(clips.shape[1], (len(clips),), device=clips.device)
+    which = (draws.rand(len(clips), device=clips.device) * clips.shape[1]).long()
     return clips[torch.arange(len(clips), device=clips.device), which]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,8 @@ class HeardWords(BagOfWords):
       they part. So with a ``price`` each word that a listener hears costs something: of the ways
       there are few words, of the digits ten, and what hears the ways lets the digits go. Gates that
       are open, closed or, in training, drawn are from Louizos et al. 2018 (hard concrete, L₀), one
-      for each word of the vocabulary and listener. With price 0 all words are heard.
+      for each word of the vocabulary and listener. With price 0 all words are heard. ``rand`` draws
+      for them, as torch.rand does.
     """
 
     def __init__(
@@ -112,9 +114,10 @@ class HeardWords(BagOfWords):
         listeners: int,
         objects: int,
         price: float,
+        rand: Callable[..., Tensor] = torch.rand,
     ) -> None:
         super().__init__(words)
-        self.listeners, self.price = listeners, price
+        self.listeners, self.price, self._rand = listeners, price, rand
         self.owner = _Owner(features, objects) if objects > 1 else None
         gates = torch.full((vocabulary_size, listeners), _ODDS_AT_FIRST / _HURRY)
         self.odds = nn.Parameter(gates) if price else None
@@ -147,7 +150,7 @@ class HeardWords(BagOfWords):
         odds = _HURRY * F.embedding(tokens, self.odds).clamp(max=_MOST_ODDS / _HURRY)
         if not (self.training and torch.is_grad_enabled()):
             return (odds > 0).float()
-        drawn = torch.rand_like(odds).clamp(1e-4, 1 - 1e-4).logit()
+        drawn = self._rand(*odds.shape, device=odds.device).clamp(1e-4, 1 - 1e-4).logit()
         low, high = _STRETCH
         return (low + (high - low) * torch.sigmoid((drawn + odds) / _HARDNESS)).clamp(0, 1)
 

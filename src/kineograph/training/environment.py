@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.core.files import translate_os_errors, write_atomically
+from kineograph.training.settings import TrainingConfig
 
 
 def version() -> str:
@@ -24,11 +27,15 @@ def version() -> str:
     return importlib.metadata.version("kineograph")
 
 
-def open_run(folder: Path, settings: str) -> None:
-    """Begin a run folder: the settings (TOML) that repeat it, and what it is run with."""
+def open_run(folder: Path) -> None:
+    """Make a run folder, or see that it is whole."""
     with translate_os_errors(folder):
         (folder / "samples").mkdir(parents=True, exist_ok=True)
         (folder / "checkpoints").mkdir(exist_ok=True)
+
+
+def describe_run(folder: Path, settings: str) -> None:
+    """Begin a run: the settings (TOML) that repeat it, and what it is run with."""
     write_atomically(folder / "config.toml", settings.encode())
     told = json.dumps(environment(), indent=2) + "\n"
     write_atomically(folder / "environment.json", told.encode())
@@ -70,6 +77,27 @@ def _seconds_of_products(a: torch.Tensor, count: int = 8) -> float:
         product = a @ a
     product[0, 0].item()  # a GPU is waited for
     return (time.perf_counter() - started) / count
+
+
+def choose_device(name: str) -> torch.device:
+    """Auto => cuda where there is one, else cpu. Raises for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise RequestError(f'There is no device "{name}".', "Choose cpu, cuda or auto.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise MachineError("This machine has no CUDA device that torch can use.", "Choose cpu.")
+    return device
+
+
+def with_precision(config: TrainingConfig) -> TrainingConfig:
+    """The same settings, with "auto" for the precision replaced by the faster one here."""
+    if config.precision != "auto":
+        return config
+    rates = matrix_rates(choose_device(config.device))
+    return replace(config, precision="bf16" if rates["bf16"] > rates["fp32"] else "fp32")
 
 
 def _commit() -> str | None:

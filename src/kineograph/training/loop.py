@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import signal
-import threading
+import math
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from kineograph.core import seeds
-from kineograph.core.errors import MachineError, RequestError
+from kineograph.core.errors import MachineError
 from kineograph.data.clip import Source
 from kineograph.data.loader import Loader
-from kineograph.models.base import Phase, TensorBatch, VideoModel, to_model
+from kineograph.models.base import VideoModel
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training import resume, schedules
+from kineograph.training import resume
 from kineograph.training.ema import EMA
-from kineograph.training.environment import matrix_rates
+from kineograph.training.environment import choose_device, with_precision
+from kineograph.training.feed import Feed
 from kineograph.training.metrics_log import MetricsLog
 from kineograph.training.settings import TrainingConfig
+from kineograph.training.step import Place, Stepper
+from kineograph.training.stopping import Signals, Stopping
+from kineograph.training.trouble import NotFiniteError
 
-_WIDEST_EMA = 0.25  # beyond it no power averages (Karras et al. 2024, §3.1)
+_MOST_WORKERS = 8
+_LONG = 0.5  # seconds of a step; one that takes longer is left at once when it is to end
+_SLOWER = 0.5  # times the learning rate, after it went back
 
 Ended = Literal["finished", "stop_at", "interrupted"]
 
@@ -51,14 +54,17 @@ class Status:
 @dataclass(frozen=True)
 class Hooks:
     """What the loop calls: ``progress`` after every step; ``check`` with the averaged model and the
-    step, => verified accuracy by prompt (empty where nobody can judge)."""
+    step, => verified accuracy by prompt (empty where nobody can judge); ``say`` with what a person
+    should know of."""
 
     progress: Callable[[Status], None] = lambda status: None
     check: Callable[[VideoModel, int], dict[str, float]] = lambda model, step: {}
+    say: Callable[[str], None] = lambda note: None
 
 
 class Trainer:
-    """Trains one model on one source, in one run folder."""
+    """Trains one model on one source, in one run folder. ``signals`` are those that somebody takes
+    already; by default the training takes them itself."""
 
     def __init__(
         self,
@@ -70,62 +76,95 @@ class Trainer:
         seed: int,
         folder: Path,
         hooks: Hooks | None = None,
+        signals: Signals | None = None,
     ) -> None:
-        check(config)
+        config.check()
         config = with_precision(config)
         self.config, self.seed, self.folder = config, seed, folder
-        self.hooks = hooks or Hooks()
-        self.tokenizer = tokenizer
-        self.loader = Loader(source, config.batch_size, seed)
+        self.hooks, self.signals = hooks or Hooks(), signals or Signals()
+        self._takes_signals = signals is None
         self.device = choose_device(config.device)
-        self.step = 0
+        workers = config.loader_workers
+        if workers is None:
+            workers = min(_MOST_WORKERS, os.cpu_count() or 1) if self.device.type == "cuda" else 0
+        self.feed = Feed(Loader(source, config.batch_size, seed), tokenizer, workers)
         self.model = model.to(self.device).train()
         self.ema = EMA(self.model, config.ema)
-        self.optimizers = {phase.name: self._optimizer(phase) for phase in model.phases}
-        self.state = resume.State(self.model, self.ema, self.optimizers)
-        self.earlier_seconds = 0.0
-        self.accuracy: dict[str, float] = {}
-        self.best_accuracy: dict[str, float] = {}
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            phase.name: torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
+            for phase in model.phases
+        }
+        self.state = resume.State(self.model, self.ema, optimizers)
+        self._stepped = Stepper(
+            self.state, self.feed, config, seed=seed, device=self.device, say=self.hooks.say
+        )
+        self.checkpoints = folder / "checkpoints"
+        self.place = Place()
         self.notes: list[str] = []
-        self._stopping = False
-
-    def _optimizer(self, phase: Phase) -> torch.optim.Optimizer:
-        return torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
+        self._pace = math.inf  # seconds of the last step
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; ``notes`` says what was passed over."""
-        state, self.notes = resume.load_newest(self.folder / "checkpoints", self.state)
-        self.step = int(state["step"])
-        self.earlier_seconds = float(state["seconds"])
-        self.accuracy = dict(state["accuracy"])
-        self.best_accuracy = dict(state.get("best_accuracy", {}))
+        resume.clear_up(self.checkpoints)
+        told, self.notes = resume.load_newest(self.checkpoints, self.state)
+        known = {each.name for each in fields(Place)}
+        self.place = Place(**{name: value for name, value in told.items() if name in known})
 
     def run(self) -> Ended:
-        """Train to the end, the time limit, the wanted accuracy or Ctrl-C; then save."""
-        self.started = time.monotonic()
-        log = MetricsLog(self.folder / "metrics.jsonl", self.step)
-        ended = self._ended()
+        """Train to the end, the time limit, the wanted accuracy or a signal; then save.
+
+        Raises MachineError where the numbers break down twice, or memory does not do for one clip.
+        """
+        with contextlib.ExitStack() as stack:
+            if self._takes_signals:
+                stack.enter_context(self.signals)
+            self._log = stack.enter_context(
+                MetricsLog(self.folder / "metrics.jsonl", self.place.step)
+            )
+            self._saver = stack.enter_context(
+                resume.Saver(self.checkpoints, self.config.keep_checkpoints)
+            )
+            self.started, self.earlier_seconds = time.monotonic(), self.place.seconds
+            if not self.place.step:
+                self.save()
+            ended = self._ended()
+            while ended is None:
+                try:
+                    ended = self._next()
+                except NotFiniteError as error:
+                    self._go_back(error)
+        return ended
+
+    def _next(self) -> Ended | None:
+        """One step, with what is due after it."""
+        place = self.place
         try:
-            with self._interruptible():
-                while ended is None:
-                    row = self._train_one_step()
-                    if self._due(self.config.evaluate_every):
-                        self._check()
-                        row |= {"accuracy": mean(self.accuracy), "accuracies": self.accuracy}
-                    log.write(row)
-                    ended = self._ended()
-                    if ended or self._due(self.config.checkpoint_every):
-                        self.save()
-        finally:
-            log.close()
+            if place.row is None:
+                place.row = self._train_one_step()
+            if self._due(self.config.evaluate_every):
+                with self.signals.at_once():
+                    self._check()
+                place.row |= {"accuracy": mean(place.accuracy), "accuracies": place.accuracy}
+            self._log.write(place.row, self.elapsed)
+            place.row = None
+        except Stopping:
+            pass  # a step that was under way never was; a check is still to come
+        ended = self._ended()
+        if ended or self._save_is_due():
+            self.save()
         return ended
 
     def _ended(self) -> Ended | None:
-        if self._stopping:
+        if self.signals.stop:
             return "interrupted"
         if self._good_enough():
             return "stop_at"
         return "finished" if self.progress >= 1 else None
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self.place.step
 
     @property
     def elapsed(self) -> float:
@@ -141,71 +180,71 @@ class Trainer:
 
     def result(self) -> tuple[VideoModel, float | None]:
         """The model that the training ends with, and its accuracy at the last check or the best."""
-        if not self.state.best:
-            return self.ema.model, mean(self.accuracy)
+        if self.config.keep == "last" or not self.place.best_accuracy:
+            return self.ema.model, mean(self.place.accuracy)
         model = copy.deepcopy(self.ema.model)
-        model.load_state_dict(self.state.best)
-        return model, mean(self.best_accuracy)
+        model.load_state_dict(resume.average_of(self.checkpoints, self.place.best_step))
+        return model, mean(self.place.best_accuracy)
 
     def _check(self) -> None:
-        self.accuracy = self.hooks.check(self.ema.model, self.step)
-        found, before = mean(self.accuracy), mean(self.best_accuracy)
-        if self.config.keep == "best" and found is not None and found >= (before or 0):
-            self.best_accuracy = self.accuracy
-            self.state.best = copy.deepcopy(self.ema.model.state_dict())
+        accuracy = self.hooks.check(self.ema.model, self.step)
+        found, before = mean(accuracy), mean(self.place.best_accuracy)
+        self.place.accuracy = accuracy
+        if found is not None and found >= (before or 0):
+            self.place.best_accuracy, self.place.best_step = accuracy, self.step
 
-    def save(self) -> Path:
-        """Write a checkpoint of this step."""
-        extra = {
-            "seconds": self.elapsed,
-            "accuracy": self.accuracy,
-            "best_accuracy": self.best_accuracy,
-        }
-        place = self.folder / "checkpoints"
-        return resume.save(place, self.step, self.state, extra, self.config.keep_checkpoints)
+    def save(self) -> None:
+        """Begin to write a checkpoint of this step. Raises NotFiniteError where it is not worth it,
+        and what the last one met, such as a full disk."""
+        self.place.seconds, self.signals.save = self.elapsed, False
+        snapshot = self.state.snapshot()
+        if bad := resume.not_finite(snapshot):
+            raise NotFiniteError(bad)
+        self._saver.save(self.step, snapshot, asdict(self.place), self.place.best_step)
+
+    def _save_is_due(self) -> bool:
+        if self.place.bad_steps:  # what it may go back to is from before
+            return False
+        best = self.step == self.place.best_step and self._due(self.config.evaluate_every)
+        return best or self.signals.save or self._due(self.config.checkpoint_every)
+
+    def _go_back(self, error: NotFiniteError) -> None:
+        """To the last good checkpoint, with a smaller learning rate, once."""
+        if self.place.rate < 1:
+            raise MachineError(
+                f"The training broke down twice. First to be no finite number: {error}.",
+                "Lower training.learning_rate, set training.precision to fp32, or look at the data "
+                f"of step {self.step + 1}.",
+            ) from error
+        self._saver.wait()
+        self.resume()
+        self.place.rate = _SLOWER
+        self._log.back_to(self.step)
+        self.hooks.say(
+            f"Not a finite number: {error}. Back to step {self.step}, with the learning rate "
+            f"times {_SLOWER}."
+        )
 
     def _train_one_step(self) -> dict[str, Any]:
+        """=> what is to be logged. Raises Stopping, with all as before, where it takes long."""
         before, progress = time.monotonic(), self.progress
-        torch.manual_seed(seeds.seed_for(self.seed, self.step))  # a resume is one integer
-        batch = self._batch(progress)
-        losses: dict[str, Tensor] = {}
-        for phase in self.model.phases:
-            if phase.start <= progress <= phase.stop:
-                found = self._optimise(phase, batch)
-                losses |= {f"{phase.name}.{name}": value for name, value in found.items()}
-        self.ema.update(self.model, self.step)
-        self.step += 1
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        seconds = time.monotonic() - before
-        self._report(values, seconds)
-        return {"step": self.step, "elapsed": round(self.elapsed, 3), **values}
+        if self._pace < _LONG:
+            row = self._stepped(self.place, progress)
+        else:
+            kept = self.state.snapshot()
+            try:
+                with self.signals.at_once():
+                    row = self._stepped(self.place, progress)
+            except Stopping:
+                self.state.restore(kept)
+                raise
+        self.place.step += 1
+        self.place.bad_steps = self.place.bad_steps + 1 if "skipped" in row else 0
+        self._pace = time.monotonic() - before
+        self._report(row)
+        return {"step": self.step, **row}
 
-    def _batch(self, progress: float) -> TensorBatch:
-        clips = self.loader.batch(self.step)
-        tokens = torch.from_numpy(self.tokenizer.encode(clips.captions)).to(self.device)
-        return TensorBatch(to_model(clips.frames, self.device), tokens, progress)
-
-    def _optimise(self, phase: Phase, batch: TensorBatch) -> dict[str, Tensor]:
-        optimizer = self.optimizers[phase.name]
-        done = (batch.progress - phase.start) / (phase.stop - phase.start)
-        rate = schedules.learning_rate(done, self.config.warmup, self.config.cooldown)
-        for group in optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * phase.learning_rate * rate
-        self.model.requires_grad_(False)
-        for parameter in phase.parameters:
-            parameter.requires_grad_(True)
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        ):
-            losses = phase.losses(batch)
-        optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it so
-        if self.config.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(phase.parameters, self.config.gradient_clip)
-        optimizer.step()
-        return losses
-
-    def _report(self, losses: dict[str, float], seconds: float) -> None:
+    def _report(self, losses: dict[str, float]) -> None:
         done = self.progress
         self.hooks.progress(
             Status(
@@ -213,81 +252,22 @@ class Trainer:
                 steps=self.config.steps,
                 progress=done,
                 elapsed=self.elapsed,
-                clips_per_second=self.config.batch_size / max(seconds, 1e-9),
+                clips_per_second=self.config.batch_size / max(self._pace, 1e-9),
                 eta_seconds=self.elapsed * (1 - done) / max(done, 1e-9),
                 losses=losses,
-                accuracy=mean(self.accuracy),
-                accuracy_per_prompt=self.accuracy,
+                accuracy=mean(self.place.accuracy),
+                accuracy_per_prompt=self.place.accuracy,
             )
         )
 
     def _due(self, every: int) -> bool:
-        return every > 0 and self.step % every == 0
+        return every > 0 and self.step > 0 and self.step % every == 0
 
     def _good_enough(self) -> bool:
-        wanted, reached = self.config.stop_at, mean(self.accuracy)
+        wanted, reached = self.config.stop_at, mean(self.place.accuracy)
         return wanted is not None and reached is not None and reached >= wanted
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends after the step, with a checkpoint; a second at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            if self._stopping:
-                raise KeyboardInterrupt
-            self._stopping = True
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def mean(accuracy: dict[str, float]) -> float | None:
     """Of a check, over all prompts alike."""
     return sum(accuracy.values()) / len(accuracy) if accuracy else None
-
-
-def choose_device(name: str) -> torch.device:
-    """Auto => cuda where there is one, else cpu. Raises for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise RequestError(f'There is no device "{name}".', "Choose cpu, cuda or auto.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MachineError("This machine has no CUDA device that torch can use.", "Choose cpu.")
-    return device
-
-
-def with_precision(config: TrainingConfig) -> TrainingConfig:
-    """The same settings, with "auto" for the precision replaced by the faster one here."""
-    if config.precision != "auto":
-        return config
-    rates = matrix_rates(choose_device(config.device))
-    return replace(config, precision="bf16" if rates["bf16"] > rates["fp32"] else "fp32")
-
-
-def check(config: TrainingConfig) -> None:
-    """Raise RequestError, naming the setting, for one that is out of range."""
-    positive = {
-        "steps": config.steps,
-        "batch_size": config.batch_size,
-        "learning_rate": config.learning_rate,
-        "minutes": 1 if config.minutes is None else config.minutes,
-    }
-    for name, value in positive.items():
-        if value <= 0:
-            raise RequestError(f"training.{name} is {value}.", "It must be above 0.")
-    if not 0 <= config.ema <= _WIDEST_EMA:
-        raise RequestError(
-            f"training.ema is {config.ema}.", f"It is a share of the training, 0 to {_WIDEST_EMA}."
-        )
-    if config.stop_at is not None and not 0 < config.stop_at <= 1:
-        raise RequestError(f"training.stop_at is {config.stop_at}.", "It is a share, like 0.95.")

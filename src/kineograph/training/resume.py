@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_seal, new_folder, read_json
+from kineograph.core.files import check_seal, is_temporary, new_folder, read_json
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
+
+AVERAGE = "ema"
+"""The file of a checkpoint with the weights that generate, less its ending."""
+
+Snapshot = Mapping[str, Mapping[str, Tensor]]
+"""What of a training lives in tensors, by the name of its file."""
 
 
 @dataclass
@@ -26,24 +33,89 @@ class State:
     model: VideoModel
     ema: EMA[VideoModel]
     optimizers: dict[str, torch.optim.Optimizer]
-    best: dict[str, Tensor] = field(default_factory=dict)
-    """The average at the best check so far; empty where that does not count."""
+
+    def snapshot(self) -> Snapshot:
+        """A copy, on the processor."""
+        return {
+            "model": _copied(self.model.state_dict().items()),
+            AVERAGE: _copied(self.ema.model.state_dict().items()),
+            "optimizer": _copied(self._moments()),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be as in a snapshot. Raises RuntimeError or KeyError for that of another model."""
+        self.model.load_state_dict(snapshot["model"])
+        self.ema.model.load_state_dict(snapshot[AVERAGE])
+        for name, optimizer in self.optimizers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in snapshot["optimizer"].items():
+                owner, index, what = key.split("/")
+                if owner == name:  # a copy, since Adam changes them in place
+                    moments.setdefault(int(index), {})[what] = tensor.clone()
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+
+    def _moments(self) -> Iterable[tuple[str, Tensor]]:
+        """Adam's moments as ``phase/parameter/name``; all its state is tensors."""
+        for phase, optimizer in self.optimizers.items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                for name, tensor in moments.items():
+                    yield f"{phase}/{index}/{name}", tensor
 
 
-def save(folder: Path, step: int, state: State, extra: Mapping[str, Any], keep: int) -> Path:
-    """Write ``folder/step-000500``, then remove the oldest but ``keep``."""
-    final = folder / f"step-{step:06d}"
-    with new_folder(final, replace=True) as temporary:
-        save_file(_contiguous(state.model.state_dict()), temporary / "model.safetensors")
-        save_file(_contiguous(state.ema.model.state_dict()), temporary / "ema.safetensors")
-        save_file(_optimizer_tensors(state), temporary / "optimizer.safetensors")
-        if state.best:
-            save_file(_contiguous(state.best), temporary / "best.safetensors")
-        text = json.dumps({"step": step, **extra}, indent=2)
-        (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
-    for old in checkpoints(folder)[: -max(keep, 1)]:
-        shutil.rmtree(old, ignore_errors=True)
-    return final
+def not_finite(snapshot: Snapshot) -> str | None:
+    """The name of the first weight that is no number, or None."""
+    for file, tensors in snapshot.items():
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                return f"{file}: {name}"
+    return None
+
+
+class Saver:
+    """Writes checkpoints ``folder/step-000500`` while the training goes on, one at a time.
+
+    All but the ``keep`` newest and the best are removed, once a newer one is whole.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, max(keep, 1)
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, step: int, snapshot: Snapshot, told: Mapping[str, Any], best: int) -> None:
+        """Begin to write one; ``told`` becomes its state.json. Raises what the last one met."""
+        self.wait()
+        self._writing = self._thread.submit(self._write, step, snapshot, dict(told), best)
+
+    def wait(self) -> None:
+        """Until what was begun is written. Raises what was met, such as a full disk."""
+        if self._writing:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write to the end, and no more."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def _write(self, step: int, snapshot: Snapshot, told: dict[str, Any], best: int) -> None:
+        with new_folder(self.folder / _name(step), replace=True) as temporary:
+            for file, tensors in snapshot.items():
+                save_file(dict(tensors), temporary / f"{file}.safetensors")
+            text = json.dumps({"step": step, **told}, indent=2)
+            (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
+        for old in checkpoints(self.folder)[: -self.keep]:
+            if old.name != _name(best):
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}"
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -51,11 +123,18 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
 
 
+def clear_up(folder: Path) -> None:
+    """Remove what a killed training left half written; only who holds the run's lock may."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_temporary(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def load_newest(folder: Path, state: State) -> tuple[dict[str, Any], list[str]]:
     """Fill ``state`` from the newest checkpoint that is whole.
 
-    => what ``save`` was given as ``extra``, with "step", and a sentence for each damaged one that
-    was passed over. Raises RequestError where none is whole, or it belongs to another model.
+    => what its state.json tells, with "step", and a sentence for each damaged one that was passed
+    over. Raises RequestError where none is whole, or it belongs to another model.
     """
     passed_over: list[str] = []
     for path in reversed(checkpoints(folder)):
@@ -73,11 +152,8 @@ def load_newest(folder: Path, state: State) -> tuple[dict[str, Any], list[str]]:
 
 def _load(path: Path, state: State) -> dict[str, Any]:
     try:
-        state.model.load_state_dict(load_file(path / "model.safetensors"))
-        state.ema.model.load_state_dict(load_file(path / "ema.safetensors"))
-        _restore_optimizers(state, load_file(path / "optimizer.safetensors"))
-        best = path / "best.safetensors"
-        state.best = load_file(best) if best.is_file() else {}
+        files = ("model", AVERAGE, "optimizer")
+        state.restore({file: load_file(path / f"{file}.safetensors") for file in files})
     except (RuntimeError, KeyError) as error:
         raise RequestError(
             f"{path} belongs to another model.", "Resume with the settings of its run."
@@ -85,25 +161,17 @@ def _load(path: Path, state: State) -> dict[str, Any]:
     return read_json(path / "state.json")
 
 
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+def average_of(folder: Path, step: int) -> dict[str, Tensor]:
+    """The weights that generate, of the checkpoint of a step. Raises RequestError for a damaged."""
+    path = folder / _name(step)
+    check_seal(path)
+    return load_file(path / f"{AVERAGE}.safetensors")
 
 
-def _optimizer_tensors(state: State) -> dict[str, Tensor]:
-    """Adam's moments as ``phase/parameter/name``; all its state is tensors."""
+def _copied(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     return {
-        f"{phase}/{index}/{name}": tensor.contiguous()
-        for phase, optimizer in state.optimizers.items()
-        for index, moments in optimizer.state_dict()["state"].items()
-        for name, tensor in moments.items()
+        name: torch.empty_like(tensor, device="cpu", memory_format=torch.contiguous_format).copy_(
+            tensor.detach()
+        )
+        for name, tensor in tensors
     }
-
-
-def _restore_optimizers(state: State, tensors: Mapping[str, Tensor]) -> None:
-    for phase, optimizer in state.optimizers.items():
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            owner, index, name = key.split("/")
-            if owner == phase:
-                moments.setdefault(int(index), {})[name] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

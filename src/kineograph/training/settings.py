@@ -7,6 +7,8 @@ from typing import Literal
 
 from kineograph.core.errors import RequestError
 
+_WIDEST_EMA = 0.25  # beyond it no power averages (Karras et al. 2024, §3.1)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -35,15 +37,39 @@ class TrainingConfig:
     """Of matrix products and convolutions (autocast); auto is the faster one on this device."""
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
+    loader_workers: int | None = None
+    """Processes that render the next clips; by default none on a processor, which the training
+    keeps busy, and up to 8 beside a GPU."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; 0 writes one at the end only."""
+    """Steps between checkpoints; 0 writes those of the beginning, the best check and the end only.
+    """
     keep_checkpoints: int = 3
-    """Checkpoints kept, the newest ones."""
+    """Checkpoints kept: the newest ones, and that of the best live verification."""
     evaluate_every: int = 100
     """Steps between live verifications of a few clips a caption, with a sheet; 0 never."""
     keep: Literal["last", "best"] = "last"
     """Weights that the model ends with: the last ones, or those of the best live verification, for
     what loses in the end what it knew, as a GAN may."""
+
+    def check(self) -> None:
+        """Raise RequestError, naming the setting, for one that is out of range."""
+        positive = {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "minutes": 1 if self.minutes is None else self.minutes,
+            "loader_workers": 1 + (self.loader_workers or 0),
+        }
+        for name, value in positive.items():
+            if value <= 0:
+                raise RequestError(f"training.{name} is {getattr(self, name)}.", "It is too small.")
+        if not 0 <= self.ema <= _WIDEST_EMA:
+            raise RequestError(
+                f"training.ema is {self.ema}.",
+                f"It is a share of the training, 0 to {_WIDEST_EMA}.",
+            )
+        if self.stop_at is not None and not 0 < self.stop_at <= 1:
+            raise RequestError(f"training.stop_at is {self.stop_at}.", "It is a share, like 0.95.")
 
 
 @dataclass(frozen=True)

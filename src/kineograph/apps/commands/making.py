@@ -52,7 +52,7 @@ def demo(
             seed=seed,
             out=folder,
             force=force,
-            hooks=Hooks(progress=progress),
+            hooks=Hooks(progress=progress, say=progress.note),
             say=progress.say,
         )
     return Answer(result.as_json(), lambda: _show_demo(result))
@@ -120,7 +120,9 @@ def train(
 
     terminal.say(f"Training {chosen.name} (family {chosen.family}) into {folder}.")
     with terminal.TrainingProgress() as progress:
-        result = api.train(chosen, folder, resume=resume, hooks=Hooks(progress=progress))
+        result = api.train(
+            chosen, folder, resume=resume, hooks=Hooks(progress=progress, say=progress.note)
+        )
     for note in result.notes:
         terminal.say(f"note: {note}")
     return _trained(result, _example(chosen))
@@ -193,7 +195,7 @@ def _gone_on(recipe: Recipe, folder: Path) -> Answer:
     from kineograph.training.loop import Hooks
 
     with terminal.TrainingProgress() as progress:
-        result = api.train(recipe, folder, hooks=Hooks(progress=progress))
+        result = api.train(recipe, folder, hooks=Hooks(progress=progress, say=progress.note))
     return _trained(result, _example(recipe))
 
 
