@@ -5,6 +5,7 @@ The command line, the demo and notebooks are thin callers of what stands here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import time
@@ -41,7 +42,9 @@ from kineograph.models.base import VideoModel, VideoShape
 from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
+from kineograph.training.distributed import World, joined, restarted
 from kineograph.training.environment import (
+    choose_device,
     describe_run,
     environment,
     open_run,
@@ -50,6 +53,7 @@ from kineograph.training.environment import (
 )
 from kineograph.training.loop import Ended, Hooks, Trainer
 from kineograph.training.metrics_log import logged
+from kineograph.training.resume import checkpoints
 from kineograph.training.stopping import Signals, Stopping
 
 _KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
@@ -280,26 +284,33 @@ def train(
 ) -> TrainResult:
     """Train a recipe into the run folder ``out``, and write its ``model`` folder.
 
-    Ctrl-C and SIGTERM end it with a checkpoint, SIGUSR1 writes one and goes on. Raises RequestError
-    where ``out`` is in the way or another training is at it, nothing is there to resume, or a
-    recipe that refines finds nothing to learn from.
+    Ctrl-C and SIGTERM end it with a checkpoint, SIGUSR1 writes one and goes on. Of the processes
+    that torchrun starts the first one writes; where it starts them again they go on by themselves.
+    Raises RequestError where ``out`` is in the way or another training is at it, nothing is there
+    to resume, or a recipe that refines finds nothing to learn from.
     """
-    with Signals() as signals:
+    folder, device = Path(out), choose_device(recipe.training.device)
+    resume = resume or (restarted() and any(checkpoints(folder / "checkpoints")))
+    with Signals() as signals, joined(device, recipe.training.timeout) as world:
+        recipe = world.of_first(_settled(recipe, folder, resume) if world.leads else recipe)
         try:
-            return _train(recipe, Path(out), resume, hooks or Hooks(), signals)
+            return _train(recipe, folder, resume, hooks or Hooks(), signals, world)
         except Stopping:  # before there was anything to go on with
             raise KeyboardInterrupt from None
 
 
-def _train(
-    recipe: Recipe, folder: Path, resume: bool, hooks: Hooks, signals: Signals
-) -> TrainResult:
+def _settled(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
+    """The recipe with all that this machine decides."""
     if resume:
-        recipe = resumed(recipe, folder)
-    else:
-        check_free(folder)
-        recipe.training.check()
-        recipe = replace(recipe, training=with_precision(recipe.training))
+        return resumed(recipe, folder)
+    check_free(folder)
+    recipe.training.check()
+    return replace(recipe, training=with_precision(recipe.training))
+
+
+def _train(
+    recipe: Recipe, folder: Path, resume: bool, hooks: Hooks, signals: Signals, world: World
+) -> TrainResult:
     source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     first = source.clip(0, recipe.seed)
     shape = VideoShape(*first.frames.shape[:3])
@@ -317,10 +328,13 @@ def _train(
 
     def check(model: VideoModel, step: int) -> dict[str, float]:
         before = model.training
+        mine = range(world.rank, len(live.prompts), world.size)
         pipeline = Pipeline(model.eval(), tokenizer, {})
-        clips = pipeline.batch(live.prompts, range(len(live.prompts)), _CHECK_SEED)
+        clips = pipeline.batch([live.prompts[i] for i in mine], mine, _CHECK_SEED)
         model.train(before)
-        return live(clips, step)
+        every = world.gathered(clips)
+        whole = [every[i % world.size][i // world.size] for i in range(len(live.prompts))]
+        return world.of_first(live(whole, step) if world.leads else {})
 
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
@@ -332,15 +346,21 @@ def _train(
         folder=folder,
         hooks=replace(hooks, check=check),
         signals=signals,
+        world=world,
     )
-    open_run(folder)
-    with locked(folder):
+    with contextlib.ExitStack() as stack:
+        if world.leads:
+            open_run(folder)
+            stack.enter_context(locked(folder))
         if resume:
             trainer.resume()
-        else:
+        elif world.leads:
             describe_run(folder, config.to_toml(recipe.to_dict()))
         ended = trainer.run()
         seconds, (model, accuracy) = trainer.elapsed, trainer.result()
+        told = TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes)
+        if not world.leads:
+            return told
         unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
         info = {
             "recipe": recipe.to_dict(),
@@ -360,16 +380,16 @@ def _train(
             info=info,
             card=model_card(recipe, info),
         )
-        effect = None
         if lessons and ended != "interrupted":
             try:
                 with signals.at_once():
                     effect = lessons.effect(Pipeline(model, tokenizer, info))
-                told = json.dumps(effect.as_json(), indent=2) + "\n"
-                write_atomically(folder / lessons.file, told.encode())
             except Stopping:
-                ended = "interrupted"
-    return TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes, effect)
+                return replace(told, ended="interrupted")
+            text = json.dumps(effect.as_json(), indent=2) + "\n"
+            write_atomically(folder / lessons.file, text.encode())
+            return replace(told, effect=effect)
+    return told
 
 
 def refine(

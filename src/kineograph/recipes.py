@@ -257,7 +257,16 @@ def _further(begun: Recipe, how: str, minutes: float, seed: int) -> Recipe:
     )
 
 
-RESUMABLE = ("steps", "minutes", "stop_at", "checkpoint_every", "keep_checkpoints", "device")
+RESUMABLE = (
+    "steps",
+    "minutes",
+    "stop_at",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "device",
+    "loader_workers",
+    "timeout",
+)
 """Settings of a training that a resume may change; any other would make it another run."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,13 @@ def test_a_turn_that_is_not_finite_teaches_nothing_and_is_counted(
     seen: list[dict[str, torch.Tensor]] = [weights(run)]
     run.hooks = Hooks(progress=lambda status: seen.append(weights(run)))
     run.run()
-    same = [all(torch.equal(a[n], b[n]) for n in a if "autoencoder" in n) for a, b in pairs(seen)]
+    same = [
+        all(torch.equal(a[name], b[name]) for name in a if "autoencoder" in name)
+        for a, b in itertools.pairwise(seen)
+    ]
     assert same == [False, True, False, False, True, True]
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert [row.get("skipped") for row in rows] == [None, 2, None, None, None, None]
-
-
-def pairs(values: list[Any]) -> list[tuple[Any, Any]]:
-    return list(zip(values, values[1:], strict=False))
 
 
 def test_after_three_in_a_row_it_goes_back_and_learns_more_slowly_once(
@@ -84,7 +84,7 @@ def test_after_three_in_a_row_it_goes_back_and_learns_more_slowly_once(
 def test_the_second_time_it_stops_and_names_what_went_first(trainer: Make, tmp_path: Path) -> None:
     run = trainer(tmp_path, family="flow")
     altered(run, "denoiser", breaking(range(2, 100), run))
-    with pytest.raises(MachineError, match="broke down twice.*the loss denoiser.total"):
+    with pytest.raises(MachineError, match=r"broke down twice.*the loss denoiser.total"):
         run.run()
     newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
     for tensor in load_file(newest / "model.safetensors").values():
@@ -95,7 +95,7 @@ def test_a_layer_that_gives_what_is_not_finite_is_named(trainer: Make, tmp_path:
     run = trainer(tmp_path, family="flow", steps=100, checkpoint_every=0)
     encoder = run.model.autoencoder.encoder
     encoder.glance.register_forward_hook(lambda module, given, out: out * float("nan"))
-    with pytest.raises(MachineError, match="what autoencoder.encoder.glance gives"):
+    with pytest.raises(MachineError, match=r"what autoencoder\.encoder\.glance gives"):
         run.run()
 
 
@@ -175,8 +175,8 @@ def test_what_a_killed_training_left_is_cleared_away(trainer: Make, tmp_path: Pa
 
 
 def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(RequestError, match="Another process is writing"):
-        with locked(tmp_path):
-            pass
+    refused = pytest.raises(RequestError, match="Another process is writing")
+    with locked(tmp_path), refused, locked(tmp_path):
+        pass
     with locked(tmp_path):
         pass

@@ -114,9 +114,9 @@ def _contents(group: str) -> Answer:
 
 
 def _give(answer: Answer, as_json: bool) -> int:
-    if as_json:
+    if as_json and answer.data is not None:
         print(_as_json(answer.data))
-    else:
+    elif not as_json:
         answer.show()
     return answer.code
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command found: ``data`` for programs, ``show`` prints it for people."""
+    """What a command found: ``data`` for programs, ``show`` prints it for people; None where
+    another process tells."""
 
     data: Any
     show: Callable[[], None]
@@ -41,6 +42,11 @@ def has_colors(stream: TextIO) -> bool:
 def _painted(word: str, stream: TextIO) -> str:
     """One of the words of _COLORS, coloured where that can be."""
     return f"\033[{_COLORS[word]}m{word}\033[0m" if has_colors(stream) else word
+
+
+def speaks() -> bool:
+    """Whether this process is the one that speaks, of those that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def width() -> int:

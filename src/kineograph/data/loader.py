@@ -23,9 +23,9 @@ class Loader:
         found = [_order(self.seed, int(place // count), count)[place % count] for place in places]
         return np.array(found, np.int64)
 
-    def batch(self, step: int) -> Batch:
-        """The clips of a step, from 0 on."""
-        return self.source.batch(self.indices(step), self.seed)
+    def batch(self, step: int, rows: slice = slice(None)) -> Batch:
+        """The clips of a step, from 0 on, or those ``rows`` of them."""
+        return self.source.batch(self.indices(step)[rows], self.seed)
 
 
 @functools.lru_cache(maxsize=2)

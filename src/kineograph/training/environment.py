@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -80,9 +81,14 @@ def _seconds_of_products(a: torch.Tensor, count: int = 8) -> float:
 
 
 def choose_device(name: str) -> torch.device:
-    """Auto => cuda where there is one, else cpu. Raises for a device that is not there."""
+    """Auto => cuda where there is one, else cpu; of several GPUs the one that torchrun says.
+
+    Raises for a device that is not there.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.device(name)
     except RuntimeError as error:

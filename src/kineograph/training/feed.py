@@ -21,16 +21,19 @@ class Feed(Dataset[Rows]):
     """What a step learns from. The order is the loader's: it does not know who asks, nor when.
 
     ``workers`` processes render the steps that come next; with 0, each is rendered as it is asked
-    for, which is as fast where the training keeps all cores busy.
+    for, which is as fast where the training keeps all cores busy. ``rows`` are those of a step that
+    are wanted.
     """
 
-    def __init__(self, loader: Loader, tokenizer: CaptionTokenizer, workers: int) -> None:
-        self.loader, self.tokenizer, self.workers = loader, tokenizer, workers
+    def __init__(
+        self, loader: Loader, tokenizer: CaptionTokenizer, workers: int, rows: slice
+    ) -> None:
+        self.loader, self.tokenizer, self.workers, self.rows = loader, tokenizer, workers, rows
         self._next = -1
         self._coming: Iterator[Rows] = iter(())
 
     def __getitem__(self, step: int) -> Rows:
-        clips = self.loader.batch(step)
+        clips = self.loader.batch(step, self.rows)
         tokens = torch.from_numpy(self.tokenizer.encode(clips.captions))
         return torch.from_numpy(clips.frames), tokens
 

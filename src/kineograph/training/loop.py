@@ -20,6 +20,7 @@ from kineograph.data.loader import Loader
 from kineograph.models.base import VideoModel
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training import resume
+from kineograph.training.distributed import World, check_batch
 from kineograph.training.ema import EMA
 from kineograph.training.environment import choose_device, with_precision
 from kineograph.training.feed import Feed
@@ -63,8 +64,11 @@ class Hooks:
 
 
 class Trainer:
-    """Trains one model on one source, in one run folder. ``signals`` are those that somebody takes
-    already; by default the training takes them itself."""
+    """Trains one model on one source, in one run folder.
+
+    ``signals`` are those that somebody takes already; by default the training takes them itself.
+    ``world`` are the processes that train together, of which the first alone writes.
+    """
 
     def __init__(
         self,
@@ -77,9 +81,12 @@ class Trainer:
         folder: Path,
         hooks: Hooks | None = None,
         signals: Signals | None = None,
+        world: World | None = None,
     ) -> None:
         config.check()
-        config = with_precision(config)
+        self.world = world or World()
+        check_batch(config.batch_size, self.world)
+        config = self.world.of_first(with_precision(config))
         self.config, self.seed, self.folder = config, seed, folder
         self.hooks, self.signals = hooks or Hooks(), signals or Signals()
         self._takes_signals = signals is None
@@ -87,8 +94,10 @@ class Trainer:
         workers = config.loader_workers
         if workers is None:
             workers = min(_MOST_WORKERS, os.cpu_count() or 1) if self.device.type == "cuda" else 0
-        self.feed = Feed(Loader(source, config.batch_size, seed), tokenizer, workers)
+        rows = self.world.rows(config.batch_size)
+        self.feed = Feed(Loader(source, config.batch_size, seed), tokenizer, workers, rows)
         self.model = model.to(self.device).train()
+        self.world.take_first([*self.model.state_dict().values()])
         self.ema = EMA(self.model, config.ema)
         optimizers: dict[str, torch.optim.Optimizer] = {
             phase.name: torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
@@ -96,17 +105,30 @@ class Trainer:
         }
         self.state = resume.State(self.model, self.ema, optimizers)
         self._stepped = Stepper(
-            self.state, self.feed, config, seed=seed, device=self.device, say=self.hooks.say
+            self.state,
+            self.feed,
+            config,
+            seed=seed,
+            device=self.device,
+            world=self.world,
+            say=self.hooks.say,
         )
         self.checkpoints = folder / "checkpoints"
         self.place = Place()
         self.notes: list[str] = []
+        self._log: MetricsLog | None = None
+        self._saver: resume.Saver | None = None
         self._pace = math.inf  # seconds of the last step
+        self._progress = 0.0
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; ``notes`` says what was passed over."""
-        resume.clear_up(self.checkpoints)
-        told, self.notes = resume.load_newest(self.checkpoints, self.state)
+        found: Any = None
+        if self.world.leads:
+            resume.clear_up(self.checkpoints)
+            found = resume.load_newest(self.checkpoints)
+        snapshot, told, self.notes = self.world.of_first(found)
+        self.state.restore(snapshot)
         known = {each.name for each in fields(Place)}
         self.place = Place(**{name: value for name, value in told.items() if name in known})
 
@@ -118,15 +140,15 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             if self._takes_signals:
                 stack.enter_context(self.signals)
-            self._log = stack.enter_context(
-                MetricsLog(self.folder / "metrics.jsonl", self.place.step)
-            )
-            self._saver = stack.enter_context(
-                resume.Saver(self.checkpoints, self.config.keep_checkpoints)
-            )
+            if self.world.leads:
+                log = MetricsLog(self.folder / "metrics.jsonl", self.place.step)
+                self._log = stack.enter_context(log)
+                saver = resume.Saver(self.checkpoints, self.config.keep_checkpoints)
+                self._saver = stack.enter_context(saver)
             self.started, self.earlier_seconds = time.monotonic(), self.place.seconds
             if not self.place.step:
                 self.save()
+            self._agree()
             ended = self._ended()
             while ended is None:
                 try:
@@ -142,24 +164,42 @@ class Trainer:
             if place.row is None:
                 place.row = self._train_one_step()
             if self._due(self.config.evaluate_every):
-                with self.signals.at_once():
+                with self._left_at_once():
                     self._check()
                 place.row |= {"accuracy": mean(place.accuracy), "accuracies": place.accuracy}
-            self._log.write(place.row, self.elapsed)
+            if self._log:
+                self._log.write(place.row, self.elapsed)
             place.row = None
         except Stopping:
             pass  # a step that was under way never was; a check is still to come
+        self._agree()
         ended = self._ended()
         if ended or self._save_is_due():
             self.save()
         return ended
+
+    def _agree(self) -> None:
+        """All processes go by the clock of the first, and heed what any of them is told."""
+        mine = self._done() if self.world.leads else 0.0
+        self._progress, stop, save = self.world.largest(mine, self.signals.stop, self.signals.save)
+        self.signals.stop, self.signals.save = bool(stop), bool(save)
+
+    def _done(self) -> float:
+        """The progress by steps or by time, whichever is further."""
+        by_steps = self.step / self.config.steps
+        by_time = self.elapsed / (60 * self.config.minutes) if self.config.minutes else 0.0
+        return min(max(by_steps, by_time), 1.0)
+
+    def _left_at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Within, a signal to end is heeded at once, unless other processes would wait."""
+        return self.signals.at_once() if self.world.size == 1 else contextlib.nullcontext()
 
     def _ended(self) -> Ended | None:
         if self.signals.stop:
             return "interrupted"
         if self._good_enough():
             return "stop_at"
-        return "finished" if self.progress >= 1 else None
+        return "finished" if self._progress >= 1 else None
 
     @property
     def step(self) -> int:
@@ -170,13 +210,6 @@ class Trainer:
     def elapsed(self) -> float:
         """Seconds of training, those before a resume included."""
         return self.earlier_seconds + time.monotonic() - self.started
-
-    @property
-    def progress(self) -> float:
-        """0 to 1, by steps or by time, whichever is further."""
-        by_steps = self.step / self.config.steps
-        by_time = self.elapsed / (60 * self.config.minutes) if self.config.minutes else 0.0
-        return min(max(by_steps, by_time), 1.0)
 
     def result(self) -> tuple[VideoModel, float | None]:
         """The model that the training ends with, and its accuracy at the last check or the best."""
@@ -197,10 +230,11 @@ class Trainer:
         """Begin to write a checkpoint of this step. Raises NotFiniteError where it is not worth it,
         and what the last one met, such as a full disk."""
         self.place.seconds, self.signals.save = self.elapsed, False
-        snapshot = self.state.snapshot()
-        if bad := resume.not_finite(snapshot):
+        if bad := self.state.not_finite():
             raise NotFiniteError(bad)
-        self._saver.save(self.step, snapshot, asdict(self.place), self.place.best_step)
+        if self._saver:
+            told, best = asdict(self.place), self.place.best_step
+            self._saver.save(self.step, self.state.snapshot(), told, best)
 
     def _save_is_due(self) -> bool:
         if self.place.bad_steps:  # what it may go back to is from before
@@ -216,10 +250,13 @@ class Trainer:
                 "Lower training.learning_rate, set training.precision to fp32, or look at the data "
                 f"of step {self.step + 1}.",
             ) from error
-        self._saver.wait()
+        if self._saver:
+            self._saver.wait()
         self.resume()
         self.place.rate = _SLOWER
-        self._log.back_to(self.step)
+        if self._log:
+            self._log.back_to(self.step)
+        self._agree()
         self.hooks.say(
             f"Not a finite number: {error}. Back to step {self.step}, with the learning rate "
             f"times {_SLOWER}."
@@ -227,14 +264,14 @@ class Trainer:
 
     def _train_one_step(self) -> dict[str, Any]:
         """=> what is to be logged. Raises Stopping, with all as before, where it takes long."""
-        before, progress = time.monotonic(), self.progress
-        if self._pace < _LONG:
-            row = self._stepped(self.place, progress)
+        before = time.monotonic()
+        if self._pace < _LONG or self.world.size > 1:
+            row = self._stepped(self.place, self._progress)
         else:
             kept = self.state.snapshot()
             try:
                 with self.signals.at_once():
-                    row = self._stepped(self.place, progress)
+                    row = self._stepped(self.place, self._progress)
             except Stopping:
                 self.state.restore(kept)
                 raise
@@ -245,7 +282,7 @@ class Trainer:
         return {"step": self.step, **row}
 
     def _report(self, losses: dict[str, float]) -> None:
-        done = self.progress
+        done = self._done()
         self.hooks.progress(
             Status(
                 step=self.step,

@@ -34,16 +34,36 @@ class State:
     ema: EMA[VideoModel]
     optimizers: dict[str, torch.optim.Optimizer]
 
-    def snapshot(self) -> Snapshot:
-        """A copy, on the processor."""
+    def tensors(self) -> Snapshot:
+        """All of them, as they are."""
         return {
-            "model": _copied(self.model.state_dict().items()),
-            AVERAGE: _copied(self.ema.model.state_dict().items()),
-            "optimizer": _copied(self._moments()),
+            "model": self.model.state_dict(),
+            AVERAGE: self.ema.model.state_dict(),
+            "optimizer": dict(self._moments()),
         }
 
+    def snapshot(self) -> Snapshot:
+        """A copy of them, on the processor."""
+        return {file: _copied(tensors) for file, tensors in self.tensors().items()}
+
+    def not_finite(self) -> str | None:
+        """The name of the first weight that is no finite number, or None."""
+        for file, tensors in self.tensors().items():
+            for name, tensor in tensors.items():
+                if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                    return f"{file}: {name}"
+        return None
+
     def restore(self, snapshot: Snapshot) -> None:
-        """Be as in a snapshot. Raises RuntimeError or KeyError for that of another model."""
+        """Be as in a snapshot. Raises RequestError for that of another model."""
+        try:
+            self._restore(snapshot)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise RequestError(
+                "The checkpoint belongs to another model.", "Resume with the settings of its run."
+            ) from error
+
+    def _restore(self, snapshot: Snapshot) -> None:
         self.model.load_state_dict(snapshot["model"])
         self.ema.model.load_state_dict(snapshot[AVERAGE])
         for name, optimizer in self.optimizers.items():
@@ -60,15 +80,6 @@ class State:
             for index, moments in optimizer.state_dict()["state"].items():
                 for name, tensor in moments.items():
                     yield f"{phase}/{index}/{name}", tensor
-
-
-def not_finite(snapshot: Snapshot) -> str | None:
-    """The name of the first weight that is no number, or None."""
-    for file, tensors in snapshot.items():
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                return f"{file}: {name}"
-    return None
 
 
 class Saver:
@@ -130,11 +141,11 @@ def clear_up(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def load_newest(folder: Path, state: State) -> tuple[dict[str, Any], list[str]]:
-    """Fill ``state`` from the newest checkpoint that is whole.
+def load_newest(folder: Path) -> tuple[Snapshot, dict[str, Any], list[str]]:
+    """The newest checkpoint that is whole.
 
-    => what its state.json tells, with "step", and a sentence for each damaged one that was passed
-    over. Raises RequestError where none is whole, or it belongs to another model.
+    => its tensors, what its state.json tells, with "step", and a sentence for each damaged one that
+    was passed over. Raises RequestError where none is whole.
     """
     passed_over: list[str] = []
     for path in reversed(checkpoints(folder)):
@@ -143,22 +154,13 @@ def load_newest(folder: Path, state: State) -> tuple[dict[str, Any], list[str]]:
         except RequestError as error:
             passed_over.append(error.cause)
             continue
-        return _load(path, state), passed_over
+        files = sorted(path.glob("*.safetensors"))
+        tensors = {file.stem: load_file(file) for file in files}
+        return tensors, read_json(path / "state.json"), passed_over
     raise RequestError(
         f"There is no whole checkpoint in {folder}. {' '.join(passed_over)}".strip(),
         "Start the training anew in another folder.",
     )
-
-
-def _load(path: Path, state: State) -> dict[str, Any]:
-    try:
-        files = ("model", AVERAGE, "optimizer")
-        state.restore({file: load_file(path / f"{file}.safetensors") for file in files})
-    except (RuntimeError, KeyError) as error:
-        raise RequestError(
-            f"{path} belongs to another model.", "Resume with the settings of its run."
-        ) from error
-    return read_json(path / "state.json")
 
 
 def average_of(folder: Path, step: int) -> dict[str, Tensor]:
@@ -168,10 +170,10 @@ def average_of(folder: Path, step: int) -> dict[str, Tensor]:
     return load_file(path / f"{AVERAGE}.safetensors")
 
 
-def _copied(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: torch.empty_like(tensor, device="cpu", memory_format=torch.contiguous_format).copy_(
             tensor.detach()
         )
-        for name, tensor in tensors
+        for name, tensor in tensors.items()
     }

@@ -40,6 +40,9 @@ class TrainingConfig:
     loader_workers: int | None = None
     """Processes that render the next clips; by default none on a processor, which the training
     keeps busy, and up to 8 beside a GPU."""
+    timeout: float = 600.0
+    """Seconds for which a process waits for the others, where several train together; then it gives
+    up, and the job with it."""
     checkpoint_every: int = 500
     """Steps between checkpoints; 0 writes those of the beginning, the best check and the end only.
     """
@@ -57,6 +60,7 @@ class TrainingConfig:
             "steps": self.steps,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
+            "timeout": self.timeout,
             "minutes": 1 if self.minutes is None else self.minutes,
             "loader_workers": 1 + (self.loader_workers or 0),
         }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kineograph.core import seeds
@@ -20,6 +21,7 @@ from kineograph.core.errors import MachineError
 from kineograph.models import draws
 from kineograph.models.base import Phase, TensorBatch, to_model
 from kineograph.training import schedules
+from kineograph.training.distributed import World
 from kineograph.training.feed import Feed
 from kineograph.training.resume import State
 from kineograph.training.settings import TrainingConfig
@@ -51,7 +53,7 @@ class Place:
 
 
 class Stepper:
-    """Does the steps of a training, from where its ``place`` says that it stands.
+    """Does the steps of a training, with the processes of its ``world``.
 
     ``say`` is told what a person should know of.
     """
@@ -64,10 +66,11 @@ class Stepper:
         *,
         seed: int,
         device: torch.device,
+        world: World,
         say: Callable[[str], None],
     ) -> None:
         self.state, self.feed, self.config, self.seed = state, feed, config, seed
-        self.device, self.say = device, say
+        self.device, self.world, self.say = device, world, say
 
     def __call__(self, place: Place, progress: float) -> dict[str, Any]:
         """The next step => its losses, and how many of its turns were "skipped".
@@ -93,6 +96,8 @@ class Stepper:
     def _batch(self, place: Place, progress: float) -> list[TensorBatch]:
         """The clips of the step, in parts."""
         frames, tokens = self.feed.at(place.step)
+        longest = int(self.world.largest(tokens.shape[1])[0])  # of a caption, padded alike by all
+        tokens = F.pad(tokens, (0, longest - tokens.shape[1]))
         each = zip(frames.chunk(place.parts), tokens.chunk(place.parts), strict=True)
         return [
             TensorBatch(to_model(some, self.device), words.to(self.device), progress)
@@ -135,7 +140,7 @@ class Stepper:
         for index, some in enumerate(batch):
             torch.manual_seed(seeds.seed_for(self.seed, place.step, turn))
             with (
-                draws.part(index, len(batch)),
+                draws.part(self.world.rank * len(batch) + index, self.world.size * len(batch)),
                 torch.autocast(
                     self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
                 ),
@@ -143,7 +148,9 @@ class Stepper:
                 found = phase.losses(some)
             (found["total"] / len(batch)).backward()  # type: ignore[no-untyped-call]  # torch's
             for name, value in found.items():
-                losses[name] = losses.get(name, 0) + value.detach() / len(batch)
+                losses[name] = losses.get(name, 0) + value.detach().float() / len(batch)
+        gradients = [p.grad for p in phase.parameters if p.grad is not None]
+        self.world.average([*gradients, *losses.values()])
         return losses
 
     def _halve(self, batch: list[TensorBatch], place: Place, error: RuntimeError) -> None:
@@ -170,6 +177,7 @@ class Stepper:
         for turn, phase in enumerate(phases):
             with watched(self.state.model) as found:
                 losses = self._gradients(phase, batch, place, turn)
+            found = [name for some in self.world.gathered(found[:1]) for name in some]
             bad_losses = [name for name, value in losses.items() if not value.isfinite()]
             if found or bad_losses:
                 return found[0] if found else f"the loss {phase.name}.{bad_losses[0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from pathlib import Path
@@ -108,16 +109,24 @@ def train(
     from kineograph.core.config import merge
     from kineograph.core.files import check_free
 
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if together and not out:
+        raise RequestError(
+            "Several processes train one run, and it has no name.", "Add --out FOLDER."
+        )
     if resume:
         out = _run_to_resume(recipe, out)
-    elif out and out.exists():
+    elif out and out.exists() and not together:
         raise RequestError(f"{out} exists already.", "Add --resume, or choose another folder.")
     chosen = recipes.resolve(recipe, merge(settings, _training(seed, minutes, stop_at)))
     folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
-    check_free(folder, force=resume)
+    check_free(folder, force=resume or together)
     from kineograph import api
     from kineograph.training.loop import Hooks
 
+    if not terminal.speaks():
+        api.train(chosen, folder, resume=resume)
+        return Answer(None, lambda: None)
     terminal.say(f"Training {chosen.name} (family {chosen.family}) into {folder}.")
     with terminal.TrainingProgress() as progress:
         result = api.train(

@@ -1,0 +1,119 @@
+"""One training in many processes, which `torchrun` starts; each has some rows of every step.
+
+All have the whole model. After each turn they average their gradients, so that they go on with the
+same weights. PyTorch's own wrapper (DDP) does that while a backward pass is still under way, but it
+wants one network that is called once; here several learn in turns, are called more than once for a
+loss, and stand still for that of another. A few megabytes a turn need no such overlap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from kineograph.core.errors import RequestError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together; by default one, alone."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes, judges and speaks."""
+        return self.rank == 0
+
+    def rows(self, count: int) -> slice:
+        """Which of ``count`` rows are its own: as many for all of them."""
+        own = count // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Make tensors of one type the mean over all processes, in place and all at once."""
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        parts = torch.split(flat / self.size, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def largest(self, *values: float) -> list[float]:
+        """Of each of some numbers the largest that any process has."""
+        if self.size == 1:
+            return list(values)
+        told = torch.tensor(values, dtype=torch.float64, device=_device())
+        dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return told.tolist()
+
+    def of_first(self, value: T) -> T:
+        """What the first process has."""
+        if self.size == 1:
+            return value
+        told = [value]
+        dist.broadcast_object_list(told, src=0, device=_device())
+        return told[0]
+
+    def take_first(self, tensors: Sequence[Tensor]) -> None:
+        """Make tensors those of the first process, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def gathered(self, value: T) -> list[T]:
+        """What every process has, in their order."""
+        every: list[Any] = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(every, value)
+        return every
+
+
+@contextlib.contextmanager
+def joined(device: torch.device, timeout: float) -> Iterator[World]:
+    """Join the processes that torchrun started; => where this one stands. Without torchrun: alone.
+
+    One that waits for the others longer than ``timeout`` seconds gives up, and with it the job.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+    try:
+        yield World(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this again, since a process died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def check_batch(batch_size: int, world: World) -> None:
+    """Raise RequestError where the clips of a step cannot be shared out."""
+    if batch_size % world.size:
+        raise RequestError(
+            f"training.batch_size is {batch_size}, which {world.size} processes cannot share.",
+            f"Choose a multiple of {world.size}.",
+        )
+
+
+def _device() -> torch.device:
+    """Where what is exchanged has to be."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")

@@ -1,0 +1,153 @@
+"""Several processes, by torchrun's own launcher and gloo on the loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kineograph.core.errors import RequestError
+from kineograph.training.distributed import World, check_batch, joined
+
+SETTINGS = [
+    *("--training.steps", "6", "--training.batch-size", "16", "--training.precision", "fp32"),
+    *("--training.warmup", "0", "--training.cooldown", "0", "--training.timeout", "60"),
+    *("--training.evaluate-every", "4", "--training.checkpoint-every", "2"),
+    *("--model.width", "32", "--model.drawing-width", "16", "--model.turns-a-step", "2"),
+    *("--model.autoencoder-share", "0.3", "--model.word-price", "1e-3"),
+]
+
+
+def command(recipe: str, out: Path, *more: str, processes: int = 1) -> list[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launched = [*launcher, "-m"] if processes > 1 else ["-m"]
+    return [sys.executable, *launched, "kineograph", "train", recipe, "--out", str(out), *more]
+
+
+def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    """The same losses to 1e-5, and nearly the same weights."""
+    for mine, theirs in zip(rows(one), rows(other), strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in mine.keys() - {"accuracies"}:
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-5), name
+    weights = [load_file(place / "model" / "model.safetensors") for place in (one, other)]
+    for name, tensor in weights[0].items():
+        assert torch.allclose(tensor.float(), weights[1][name].float(), atol=1e-4), name
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    done = run(command("tutorial", folder, *SETTINGS))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_many_learn_what_one_does(alone: Path, tmp_path: Path, processes: int) -> None:
+    done = run(command("tutorial", tmp_path / "many", *SETTINGS, processes=processes))
+    assert done.returncode == 0, done.stderr
+    assert_alike(alone, tmp_path / "many")
+    assert done.stdout.count("Finished after 6 steps") == 1, "one of them speaks"
+
+
+@pytest.mark.slow
+def test_the_duel_of_a_gan_is_the_same_for_many(tmp_path: Path) -> None:
+    for name, processes in (("one", 1), ("two", 2)):
+        done = run(command("tutorial-gan", tmp_path / name, *SETTINGS, processes=processes))
+        assert done.returncode == 0, done.stderr
+    assert_alike(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_what_many_began_one_can_go_on_with(alone: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = run(command("tutorial", folder, *SETTINGS, processes=2))
+    assert done.returncode == 0, done.stderr
+    for newer in ("step-000006", "step-000004"):  # as if it had been taken away after 2 steps
+        for path in sorted((folder / "checkpoints" / newer).iterdir()):
+            path.unlink()
+        (folder / "checkpoints" / newer).rmdir()
+    done = run(command(str(folder / "config.toml"), folder, "--resume"))
+    assert done.returncode == 0, done.stderr
+    assert_alike(alone, folder)
+
+
+@pytest.mark.slow
+def test_where_a_process_is_killed_the_others_end_and_torchrun_goes_on(
+    alone: Path, tmp_path: Path
+) -> None:
+    folder, environment = tmp_path / "run", os.environ | {"OMP_NUM_THREADS": "1"}
+    words = command("tutorial", folder, *SETTINGS, processes=2)
+    words.insert(words.index("--standalone"), "--max-restarts=1")
+    job = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not (folder / "checkpoints" / "step-000002").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(_workers(job.pid)[-1], signal.SIGKILL)
+    _, told = job.communicate(timeout=300)
+    assert job.returncode == 0, told
+    assert_alike(alone, folder)
+
+
+def _workers(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(pid) for pid in told.split()]
+
+
+@pytest.mark.slow
+def test_clips_that_cannot_be_shared_out_are_refused(tmp_path: Path) -> None:
+    odd = [*SETTINGS, "--training.batch-size", "15"]
+    done = run(command("tutorial", tmp_path / "run", *odd, processes=2))
+    assert done.returncode != 0
+    assert "15, which 2 processes cannot share" in done.stderr
+
+
+@pytest.mark.slow
+def test_many_need_a_name_for_their_run() -> None:
+    words = [*command("tutorial", Path("x"), processes=2)]
+    del words[words.index("--out") :]
+    assert "Add --out FOLDER" in run(words).stderr
+
+
+def test_without_torchrun_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined(torch.device("cpu"), 1.0) as world:
+        assert (world.rank, world.size, world.leads) == (0, 1, True)
+    tensor = torch.ones(3)
+    world.average([tensor])
+    assert tensor.tolist() == [1, 1, 1]
+    assert (world.largest(2.0), world.of_first("a"), world.gathered(1)) == ([2.0], "a", [1])
+
+
+def test_rows_are_shared_out_evenly() -> None:
+    shares = [World(rank, 4).rows(12) for rank in range(4)]
+    assert [list(range(12))[share] for share in shares] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7, 8],
+        [9, 10, 11],
+    ]
+    with pytest.raises(RequestError, match="cannot share"):
+        check_batch(10, World(0, 4))
