@@ -42,7 +42,7 @@ from kineograph.models.base import VideoModel, VideoShape
 from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
-from kineograph.training.distributed import World, joined, restarted
+from kineograph.training.distributed import World, joined, restarts
 from kineograph.training.environment import (
     choose_device,
     describe_run,
@@ -290,7 +290,7 @@ def train(
     to resume, or a recipe that refines finds nothing to learn from.
     """
     folder, device = Path(out), choose_device(recipe.training.device)
-    resume = resume or (restarted() and any(checkpoints(folder / "checkpoints")))
+    resume = resume or (restarts() > 0 and any(checkpoints(folder / "checkpoints")))
     with Signals() as signals, joined(device, recipe.training.timeout) as world:
         recipe = world.of_first(_settled(recipe, folder, resume) if world.leads else recipe)
         try:

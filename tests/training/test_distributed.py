@@ -50,7 +50,7 @@ def assert_alike(one: Path, other: Path) -> None:
             assert mine[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-5), name
     weights = [load_file(place / "model" / "model.safetensors") for place in (one, other)]
     for name, tensor in weights[0].items():
-        assert torch.allclose(tensor.float(), weights[1][name].float(), atol=1e-4), name
+        assert torch.allclose(tensor.float(), weights[1][name].float(), atol=1e-3), name
 
 
 @pytest.fixture(scope="module")

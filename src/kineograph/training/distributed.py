@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import MachineError, RequestError
 
 T = TypeVar("T")
 
@@ -93,16 +95,35 @@ def joined(device: torch.device, timeout: float) -> Iterator[World]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+    patience = timedelta(seconds=timeout)
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        store, rank, size = next(rendezvous("env://", timeout=patience))
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
+            # On one machine torchrun keeps its store, with the addresses of processes that died.
+            store = PrefixStore(f"attempt {restarts()}", store)
+        dist.init_process_group(backend, timeout=patience, store=store, rank=rank, world_size=size)
+        yield World(rank, size)
+    except RuntimeError as error:
+        if not _was_left_alone(error):
+            raise
+        raise MachineError(
+            f"Process {os.environ['RANK']}: another one has ended, or did not answer for "
+            f"{timeout:g} s.",
+            "See what that one says. `torchrun --max-restarts 3` goes on from the last checkpoint.",
+        ) from error
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
-def restarted() -> bool:
-    """Whether torchrun has started this again, since a process died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def _was_left_alone(error: RuntimeError) -> bool:
+    """Whether PyTorch says that another process does not answer."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def restarts() -> int:
+    """How often torchrun has started this again, since a process died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def check_batch(batch_size: int, world: World) -> None:
