@@ -94,8 +94,8 @@ def train(
 ) -> Answer:
     """Train a model by a recipe, into a run folder.
 
-    Every setting can be changed by its name, such as --training.batch-size 32. Ctrl-C ends after
-    the step, writes a checkpoint and says how to go on.
+    Every setting can be changed by its name, such as --training.batch-size 32. Ctrl-C ends with a
+    checkpoint and says how to go on; torchrun trains in many processes.
 
     Args:
         recipe: The name of a recipe (see `kineograph recipes`) or a TOML file.
