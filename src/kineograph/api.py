@@ -290,8 +290,9 @@ def train(
     to resume, or a recipe that refines finds nothing to learn from.
     """
     folder, device = Path(out), choose_device(recipe.training.device)
-    resume = resume or (restarts() > 0 and any(checkpoints(folder / "checkpoints")))
     with Signals() as signals, joined(device, recipe.training.timeout) as world:
+        begun = restarts() > 0 and any(checkpoints(folder / "checkpoints"))
+        resume = world.of_first(resume or begun)
         recipe = world.of_first(_settled(recipe, folder, resume) if world.leads else recipe)
         try:
             return _train(recipe, folder, resume, hooks or Hooks(), signals, world)
