@@ -39,7 +39,9 @@ def test_a_run_folder_holds_what_the_design_says(run: Path) -> None:
     assert names == {
         "config.toml",
         "metrics.jsonl",
+        "clock.jsonl",
         "environment.json",
+        ".lock",
         "samples",
         "checkpoints",
         "model",

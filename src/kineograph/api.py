@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from kineograph.core import config, registry, seeds
+from kineograph.core import config, registry, seeds, sharing
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, locked, write_atomically
 from kineograph.data.clip import Clip, Source
@@ -42,7 +42,7 @@ from kineograph.models.base import VideoModel, VideoShape
 from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
-from kineograph.training.distributed import World, joined, restarts
+from kineograph.training.distributed import World, joined, restarts, shared_out
 from kineograph.training.environment import (
     choose_device,
     describe_run,
@@ -111,6 +111,7 @@ def generate(
     )
 
 
+@shared_out
 def generate_verified(
     prompt: str,
     *,
@@ -164,6 +165,7 @@ def verify(
     return decide(shown.frames, prompt, shown.fps)
 
 
+@shared_out
 def evaluate(
     model: str | Path,
     *,
@@ -208,6 +210,7 @@ def _trained_on(recipe: Recipe, path: str | Path | None) -> Source:
     return source_by_name(recipe.source, path, config.to_dict(recipe.data))
 
 
+@shared_out
 def evaluate_split(
     model: str | Path,
     *,
@@ -249,7 +252,7 @@ def evaluate_split(
     about = getattr(module, "SPLITS", {}).get(split, "")
     data_of = Split(name, split or "all", asked, trained, pairs, about)
     found = by_split(generate, data_of, judge_clip, count=count, seed=seed, frechet=frechet)
-    if report_to is not None:
+    if report_to is not None and sharing.leads():
         told: dict[str, object] = {"source": name, "path": path, "split": split, "count": count}
         told |= {"seed": seed, "num_inference_steps": num_inference_steps}
         told |= {"guidance_scale": None if guidance_scale == 1 else guidance_scale}

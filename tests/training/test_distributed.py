@@ -27,10 +27,14 @@ SETTINGS = [
 ]
 
 
-def command(recipe: str, out: Path, *more: str, processes: int = 1) -> list[str]:
+def kineograph(*words: object, processes: int = 1) -> list[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     launched = [*launcher, "-m"] if processes > 1 else ["-m"]
-    return [sys.executable, *launched, "kineograph", "train", recipe, "--out", str(out), *more]
+    return [sys.executable, *launched, "kineograph", *map(str, words)]
+
+
+def command(recipe: str, out: Path, *more: str, processes: int = 1) -> list[str]:
+    return kineograph("train", recipe, "--out", out, *more, processes=processes)
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
@@ -114,6 +118,23 @@ def _workers(parent: int) -> list[int]:
     """The processes that a process has started."""
     told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     return [int(pid) for pid in told.split()]
+
+
+@pytest.mark.slow
+def test_many_generate_and_evaluate_what_one_does(alone: Path, tmp_path: Path) -> None:
+    told: list[list[Any]] = []
+    for processes in (1, 2):
+        out = tmp_path / f"clips{processes}"
+        words = ("generate", "circle moving up", "--model", alone, "--count", 70, "--json")
+        made = run(kineograph(*words, "--out", f"{out}/", processes=processes))
+        assert made.returncode == 0, made.stderr
+        clips = [path.read_bytes() for path in sorted(out.iterdir())]
+        words = ("evaluate", alone, "--count", 2, "--json")
+        judged = run(kineograph(*words, processes=processes))
+        assert judged.returncode == 0, judged.stderr
+        told.append([clips, json.loads(made.stdout)["clips"], json.loads(judged.stdout)])
+    assert len(told[0][0]) == 70
+    assert told[0] == told[1]
 
 
 @pytest.mark.slow

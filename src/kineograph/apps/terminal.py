@@ -44,11 +44,6 @@ def _painted(word: str, stream: TextIO) -> str:
     return f"\033[{_COLORS[word]}m{word}\033[0m" if has_colors(stream) else word
 
 
-def speaks() -> bool:
-    """Whether this process is the one that speaks, of those that torchrun has started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def width() -> int:
     """Columns for running text."""
     return min(_WIDEST, max(30, shutil.get_terminal_size().columns))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Any
 
+from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Judge, Verdict, verify
@@ -156,7 +157,7 @@ def evaluate(
 def judged(prompt: str, clips: Iterable[Clip], seen: bool, judge: Judge = verify) -> PromptScore:
     """Judge clips by ``prompt``, whatever their own captions say."""
     clips = list(clips)
-    verdicts = [judge(clip.frames, prompt, clip.fps) for clip in clips]
+    verdicts = each(lambda clip: judge(clip.frames, prompt, clip.fps), clips)
     return PromptScore(prompt, verdicts, clips, seen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.evaluation.verifier import Judge, Verdict
 
@@ -20,8 +21,9 @@ def best_of(attempts: int, make: Attempt, count: int, judge: Judge) -> list[tupl
     best: dict[int, tuple[Clip, Verdict]] = {}
     wanted = list(range(count))
     for attempt in range(attempts):
-        for index, clip in zip(wanted, make(wanted, attempt), strict=True):
-            verdict = judge(clip.frames, clip.caption, clip.fps)
+        made = make(wanted, attempt)
+        verdicts = each(lambda clip: judge(clip.frames, clip.caption, clip.fps), made)
+        for index, clip, verdict in zip(wanted, made, verdicts, strict=True):
             if index not in best or _merit(verdict) > _merit(best[index][1]):
                 best[index] = clip, verdict
         wanted = [index for index in wanted if best[index][1].verdict == "no"]

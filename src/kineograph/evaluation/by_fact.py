@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from kineograph.core.sharing import each
 from kineograph.data.clip import Clip, Facts, Source
 from kineograph.data.grammar import DIRECTIONS
 from kineograph.data.motion import PACES
@@ -119,10 +120,12 @@ class FactScore:
 
 def score(clips: Iterable[Clip], facts: Iterable[Facts | None], judge: Judge) -> FactScore:
     """Judge clips by their own captions; ``facts`` are those of the captions."""
+    clips = list(clips)
+    verdicts = each(lambda clip: judge(clip.frames, clip.caption, clip.fps), clips)
     return FactScore(
         [
-            Trial(clip, judge(clip.frames, clip.caption, clip.fps), told.attributes if told else {})
-            for clip, told in zip(clips, facts, strict=True)
+            Trial(clip, verdict, told.attributes if told else {})
+            for clip, verdict, told in zip(clips, verdicts, facts, strict=True)
         ]
     )
 

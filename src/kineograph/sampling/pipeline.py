@@ -12,6 +12,7 @@ import torch
 
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
+from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import check_prompt
 from kineograph.models import checkpoint
@@ -73,14 +74,15 @@ class Pipeline:
             raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
         device = next(self.model.parameters()).device
         tokens = torch.from_numpy(self.tokenizer.encode(prompts)).to(device)
-        clips: list[Clip] = []
-        for first in range(0, len(prompts), _AT_ONCE):
+        fps = float(self.info.get("fps", DEFAULT_FPS))
+
+        def some(first: int) -> list[Clip]:
             part = slice(first, first + _AT_ONCE)
             noise = noise_for(seed, items[part], self.model.noise_shape).to(device)
             made = self.model.generate(
                 tokens[part], noise, steps=num_inference_steps, guidance_scale=guidance_scale
             )
-            fps = float(self.info.get("fps", DEFAULT_FPS))
             pairs = zip(to_frames(made), prompts[part], strict=True)
-            clips += [Clip(frames, prompt, fps=fps) for frames, prompt in pairs]
-        return clips
+            return [Clip(frames, prompt, fps=fps) for frames, prompt in pairs]
+
+        return [clip for clips in each(some, range(0, len(prompts), _AT_ONCE)) for clip in clips]

@@ -9,11 +9,12 @@ loss, and stand still for that of another. A few megabytes a turn need no such o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,9 +22,12 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from kineograph.core import sharing
 from kineograph.core.errors import MachineError, RequestError
 
+P = ParamSpec("P")
 T = TypeVar("T")
+_PATIENCE = 3600.0  # seconds that one waits for the others where nobody set it
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class World:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
+    def each(self, function: Callable[[Any], T], things: Sequence[Any]) -> list[T]:
+        """What ``function`` makes of each thing, in their order; each process does some of them."""
+        every = self.gathered([function(thing) for thing in things[self.rank :: self.size]])
+        return [every[i % self.size][i // self.size] for i in range(len(things))]
+
     def gathered(self, value: T) -> list[T]:
         """What every process has, in their order."""
         every: list[Any] = [value] * self.size
@@ -89,7 +98,7 @@ def joined(device: torch.device, timeout: float) -> Iterator[World]:
 
     One that waits for the others longer than ``timeout`` seconds gives up, and with it the job.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not sharing.together():
         yield World()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
@@ -114,6 +123,18 @@ def joined(device: torch.device, timeout: float) -> Iterator[World]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def shared_out(do: Callable[P, T]) -> Callable[P, T]:
+    """The same function, but the processes that torchrun started share the work that it does by
+    `sharing.each`; all have what it gives."""
+
+    @functools.wraps(do)
+    def done(*args: P.args, **settings: P.kwargs) -> T:
+        with joined(torch.device("cpu"), _PATIENCE) as world, sharing.shared(world.each):
+            return do(*args, **settings)
+
+    return done
 
 
 def _was_left_alone(error: RuntimeError) -> bool:

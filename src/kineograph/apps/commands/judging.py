@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from kineograph.apps import terminal
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import KineographError, RequestError
+from kineograph.core.sharing import leads
 
 if TYPE_CHECKING:
+    from kineograph.evaluation.accuracy import Evaluation
+    from kineograph.evaluation.by_fact import SplitEvaluation
     from kineograph.evaluation.verifier import Judge, Verdict
 
 _EXIT_CODES = {"yes": 0, "no": 1, "cannot judge": 2}
@@ -168,19 +171,30 @@ def evaluate(
     if (anyway or i3d) and not frechet:
         raise RequestError("--anyway and --i3d are about a distance.", "Add --frechet.")
     if out is not None:
-        check_free(out, force)
+        check_free(out, force or not leads())
     from kineograph import api
 
     given: dict[str, Any] = {"path": path} | ({} if seed is None else {"seed": seed})
     given |= {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
     if by_split:
         given |= {} if count is None else {"count": count}
-        terminal.say("Generating videos of a source's prompts and judging them ...")
+        _say("Generating videos of a source's prompts and judging them ...")
         given |= {"source": source, "split": split, "report_to": out}
         given |= {"frechet": FrechetOptions(i3d, anyway)} if frechet else {}
         found = api.evaluate_split(model, **given)
-        return Answer({"model": model, **found.as_json()}, lambda: print(found.format()))
+        return _told(model, found)
     count = count or 64
-    terminal.say(f"Generating {count} videos of each prompt and judging them ...")
+    _say(f"Generating {count} videos of each prompt and judging them ...")
     result = api.evaluate(model, prompts=wanted or None, count=count, **given)
-    return Answer({"model": model, **result.as_json()}, lambda: print(result.format()))
+    return _told(model, result)
+
+
+def _say(text: str) -> None:
+    if leads():
+        terminal.say(text)
+
+
+def _told(model: Path, found: Evaluation | SplitEvaluation) -> Answer:
+    if not leads():
+        return Answer(None, lambda: None)
+    return Answer({"model": model, **found.as_json()}, lambda: print(found.format()))

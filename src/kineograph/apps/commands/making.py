@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ from kineograph.apps.commands.judging import verdict_data
 from kineograph.apps.commands.runs import RUNS, newest_model, run_folders
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
+from kineograph.core.sharing import leads, together
 
 if TYPE_CHECKING:
     from kineograph.api import TrainResult
@@ -109,22 +109,21 @@ def train(
     from kineograph.core.config import merge
     from kineograph.core.files import check_free
 
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if together and not out:
+    if together() and not out:
         raise RequestError(
             "Several processes train one run, and it has no name.", "Add --out FOLDER."
         )
     if resume:
         out = _run_to_resume(recipe, out)
-    elif out and out.exists() and not together:
+    elif out and out.exists() and not together():
         raise RequestError(f"{out} exists already.", "Add --resume, or choose another folder.")
     chosen = recipes.resolve(recipe, merge(settings, _training(seed, minutes, stop_at)))
     folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
-    check_free(folder, force=resume or together)
+    check_free(folder, force=resume or together())
     from kineograph import api
     from kineograph.training.loop import Hooks
 
-    if not terminal.speaks():
+    if not leads():
         api.train(chosen, folder, resume=resume)
         return Answer(None, lambda: None)
     terminal.say(f"Training {chosen.name} (family {chosen.family}) into {folder}.")
@@ -321,7 +320,7 @@ def generate(
     from kineograph.sampling.export import export, plan
 
     prompt = check_prompt(prompt)
-    plan(out, count, force)
+    plan(out, count, force or not leads())
     folder = model or newest_model(RUNS)
     if model is None:
         terminal.say(f"Using {folder}, the newest run.")
@@ -337,6 +336,8 @@ def generate(
         guidance_scale=guidance_scale,
         best_of=best_of,
     )
+    if not leads():
+        return Answer(None, lambda: None)
     clips, verdicts = [clip for clip, _ in made], [verdict for _, verdict in made]
     common = {"prompt": prompt, "seed": str(seed), "model": str(folder), "version": version()}
     told = [{**common, "clip": str(index)} for index in range(len(clips))]
