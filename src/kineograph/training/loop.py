@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from kineograph.core.errors import MachineError
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.data.clip import Source
 from kineograph.data.loader import Loader
 from kineograph.models.base import VideoModel
@@ -119,6 +119,7 @@ class Trainer:
         self._log: MetricsLog | None = None
         self._saver: resume.Saver | None = None
         self._pace = math.inf  # seconds of the last step
+        self._kept: resume.Snapshot | None = None  # from before a long step
         self._progress = 0.0
 
     def resume(self) -> None:
@@ -215,15 +216,20 @@ class Trainer:
         """The model that the training ends with, and its accuracy at the last check or the best."""
         if self.config.keep == "last" or not self.place.best_accuracy:
             return self.ema.model, mean(self.place.accuracy)
+        try:
+            best = resume.average_of(self.checkpoints, self.place.best_step)
+        except RequestError as error:
+            self.hooks.say(f"The best model is lost, and the last one stands in. {error.cause}")
+            return self.ema.model, mean(self.place.accuracy)
         model = copy.deepcopy(self.ema.model)
-        model.load_state_dict(resume.average_of(self.checkpoints, self.place.best_step))
+        model.load_state_dict(best)
         return model, mean(self.place.best_accuracy)
 
     def _check(self) -> None:
         accuracy = self.hooks.check(self.ema.model, self.step)
         found, before = mean(accuracy), mean(self.place.best_accuracy)
         self.place.accuracy = accuracy
-        if found is not None and found >= (before or 0):
+        if found is not None and found >= (before or 0) and not self.place.bad_steps:
             self.place.best_accuracy, self.place.best_step = accuracy, self.step
 
     def save(self) -> None:
@@ -268,12 +274,12 @@ class Trainer:
         if self._pace < _LONG or self.world.size > 1:
             row = self._stepped(self.place, self._progress)
         else:
-            kept = self.state.snapshot()
+            self._kept = self.state.snapshot(self._kept)
             try:
                 with self.signals.at_once():
                     row = self._stepped(self.place, self._progress)
             except Stopping:
-                self.state.restore(kept)
+                self.state.restore(self._kept)
                 raise
         self.place.step += 1
         self.place.bad_steps = self.place.bad_steps + 1 if "skipped" in row else 0

@@ -42,9 +42,15 @@ class State:
             "optimizer": dict(self._moments()),
         }
 
-    def snapshot(self) -> Snapshot:
-        """A copy of them, on the processor."""
-        return {file: _copied(tensors) for file, tensors in self.tensors().items()}
+    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
+        """A copy of them on the processor; in the memory of ``into``, which is quicker, if given."""
+        before = into or {}
+        return {
+            file: {
+                name: _copied(each, before.get(file, {}).get(name)) for name, each in own.items()
+            }
+            for file, own in self.tensors().items()
+        }
 
     def not_finite(self) -> str | None:
         """The name of the first weight that is no finite number, or None."""
@@ -170,10 +176,7 @@ def average_of(folder: Path, step: int) -> dict[str, Tensor]:
     return load_file(path / f"{AVERAGE}.safetensors")
 
 
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: torch.empty_like(tensor, device="cpu", memory_format=torch.contiguous_format).copy_(
-            tensor.detach()
-        )
-        for name, tensor in tensors.items()
-    }
+def _copied(tensor: Tensor, into: Tensor | None) -> Tensor:
+    if into is None:
+        into = torch.empty_like(tensor, device="cpu", memory_format=torch.contiguous_format)
+    return into.copy_(tensor.detach())
