@@ -43,7 +43,7 @@ class State:
         }
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """A copy of them on the processor; in the memory of ``into``, which is quicker, if given."""
+        """A copy of them on the processor; in the memory of ``into``, if given: that is quicker."""
         before = into or {}
         return {
             file: {
