@@ -329,15 +329,17 @@ def _train(
         model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
     captions = list(source.captions)
     live = LiveCheck(folder, captions, judge_of(source), hooks.say)
+    # For weights that are held in parts all have to ask as often: so each makes all clips then.
+    making = World() if recipe.training.weights == "shard" else world
 
     def check(model: VideoModel, step: int) -> dict[str, float]:
         before = model.training
-        mine = range(world.rank, len(live.prompts), world.size)
+        mine = range(making.rank, len(live.prompts), making.size)
         pipeline = Pipeline(model.eval(), tokenizer, {})
         clips = pipeline.batch([live.prompts[i] for i in mine], mine, _CHECK_SEED)
         model.train(before)
-        every = world.gathered(clips)
-        whole = [every[i % world.size][i // world.size] for i in range(len(live.prompts))]
+        every = making.gathered(clips)
+        whole = [every[i % making.size][i // making.size] for i in range(len(live.prompts))]
         return world.of_first(live(whole, step) if world.leads else {})
 
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)

@@ -66,9 +66,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 4])
-def test_many_learn_what_one_does(alone: Path, tmp_path: Path, processes: int) -> None:
-    done = run(command("tutorial", tmp_path / "many", *SETTINGS, processes=processes))
+@pytest.mark.parametrize(
+    ("processes", "weights"), [(2, "replicate"), (4, "replicate"), (2, "shard")]
+)
+def test_many_learn_what_one_does(
+    alone: Path, tmp_path: Path, processes: int, weights: str
+) -> None:
+    words = [*SETTINGS, "--training.weights", weights]
+    done = run(command("tutorial", tmp_path / "many", *words, processes=processes))
     assert done.returncode == 0, done.stderr
     assert_alike(alone, tmp_path / "many")
     assert done.stdout.count("Finished after 6 steps") == 1, "one of them speaks"
@@ -76,8 +81,9 @@ def test_many_learn_what_one_does(alone: Path, tmp_path: Path, processes: int) -
 
 @pytest.mark.slow
 def test_the_duel_of_a_gan_is_the_same_for_many(tmp_path: Path) -> None:
-    for name, processes in (("one", 1), ("two", 2)):
-        done = run(command("tutorial-gan", tmp_path / name, *SETTINGS, processes=processes))
+    for name, processes, weights in (("one", 1, "replicate"), ("two", 2, "shard")):
+        words = [*SETTINGS, "--training.weights", weights]
+        done = run(command("tutorial-gan", tmp_path / name, *words, processes=processes))
         assert done.returncode == 0, done.stderr
     assert_alike(tmp_path / "one", tmp_path / "two")
 
@@ -85,7 +91,8 @@ def test_the_duel_of_a_gan_is_the_same_for_many(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_many_began_one_can_go_on_with(alone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    done = run(command("tutorial", folder, *SETTINGS, processes=2))
+    words = [*SETTINGS, "--training.weights", "shard"]
+    done = run(command("tutorial", folder, *words, processes=2))
     assert done.returncode == 0, done.stderr
     for newer in ("step-000006", "step-000004"):  # as if it had been taken away after 2 steps
         for path in sorted((folder / "checkpoints" / newer).iterdir()):

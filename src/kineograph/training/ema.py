@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kineograph.training.sharding import local
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -29,8 +31,8 @@ class EMA(Generic[M]):
     def update(self, model: nn.Module, step: int) -> None:
         """Follow ``model`` after step ``step``, counted from 0."""
         keep = (step / (1 + step)) ** self.power
-        mine: list[Tensor] = [*self.model.parameters()]
-        theirs: list[Tensor] = [*model.parameters()]
+        mine: list[Tensor] = [local(each) for each in self.model.parameters()]
+        theirs: list[Tensor] = [local(each) for each in model.parameters()]
         torch._foreach_lerp_(mine, theirs, 1 - keep)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             average.copy_(buffer)

@@ -19,7 +19,7 @@ from kineograph.data.clip import Source
 from kineograph.data.loader import Loader
 from kineograph.models.base import VideoModel
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training import resume
+from kineograph.training import resume, sharding
 from kineograph.training.distributed import World, check_batch
 from kineograph.training.ema import EMA
 from kineograph.training.environment import choose_device, with_precision
@@ -99,8 +99,15 @@ class Trainer:
         self.model = model.to(self.device).train()
         self.world.take_first([*self.model.state_dict().values()])
         self.ema = EMA(self.model, config.ema)
+        self._whole: VideoModel | None = None
+        if config.weights == "shard" and self.world.size > 1:
+            self._whole = copy.deepcopy(self.ema.model).cpu()
+            sharding.shard(self.model)
+            sharding.shard(self.ema.model)
         optimizers: dict[str, torch.optim.Optimizer] = {
-            phase.name: torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
+            phase.name: torch.optim.Adam(
+                sharding.groups(phase), lr=1.0, betas=phase.betas, fused=True
+            )
             for phase in model.phases
         }
         self.state = resume.State(self.model, self.ema, optimizers)
@@ -214,14 +221,17 @@ class Trainer:
 
     def result(self) -> tuple[VideoModel, float | None]:
         """The model that the training ends with, and its accuracy at the last check or the best."""
+        if self._whole:
+            self._whole.load_state_dict(self.state.snapshot()[resume.AVERAGE])
+        last = self._whole or self.ema.model
         if self.config.keep == "last" or not self.place.best_accuracy:
-            return self.ema.model, mean(self.place.accuracy)
+            return last, mean(self.place.accuracy)
         try:
             best = resume.average_of(self.checkpoints, self.place.best_step)
         except RequestError as error:
             self.hooks.say(f"The best model is lost, and the last one stands in. {error.cause}")
-            return self.ema.model, mean(self.place.accuracy)
-        model = copy.deepcopy(self.ema.model)
+            return last, mean(self.place.accuracy)
+        model = copy.deepcopy(last)
         model.load_state_dict(best)
         return model, mean(self.place.best_accuracy)
 
@@ -238,9 +248,11 @@ class Trainer:
         self.place.seconds, self.signals.save = self.elapsed, False
         if bad := self.state.not_finite():
             raise NotFiniteError(bad)
+        if not self._saver and not self._whole:
+            return
+        snapshot = self.state.snapshot()  # all have to ask for weights that are held in parts
         if self._saver:
-            told, best = asdict(self.place), self.place.best_step
-            self._saver.save(self.step, self.state.snapshot(), told, best)
+            self._saver.save(self.step, snapshot, asdict(self.place), self.place.best_step)
 
     def _save_is_due(self) -> bool:
         if self.place.bad_steps:  # what it may go back to is from before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from kineograph.core.errors import RequestError
 from kineograph.core.files import check_seal, is_temporary, new_folder, read_json
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
+from kineograph.training.sharding import as_part, set_whole, whole
 
 AVERAGE = "ema"
 """The file of a checkpoint with the weights that generate, less its ending."""
@@ -35,10 +36,10 @@ class State:
     optimizers: dict[str, torch.optim.Optimizer]
 
     def tensors(self) -> Snapshot:
-        """All of them, as they are."""
+        """All of them, as they are; all processes have to ask for what they hold in parts."""
         return {
-            "model": self.model.state_dict(),
-            AVERAGE: self.ema.model.state_dict(),
+            "model": {name: whole(each) for name, each in self.model.state_dict().items()},
+            AVERAGE: {name: whole(each) for name, each in self.ema.model.state_dict().items()},
             "optimizer": dict(self._moments()),
         }
 
@@ -70,22 +71,30 @@ class State:
             ) from error
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self.model.load_state_dict(snapshot["model"])
-        self.ema.model.load_state_dict(snapshot[AVERAGE])
-        for name, optimizer in self.optimizers.items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in snapshot["optimizer"].items():
-                owner, index, what = key.split("/")
-                if owner == name:  # a copy, since Adam changes them in place
-                    moments.setdefault(int(index), {})[what] = tensor.clone()
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        set_whole(self.model.state_dict(), snapshot["model"])
+        set_whole(self.ema.model.state_dict(), snapshot[AVERAGE])
+        moments: dict[tuple[str, int], dict[str, Tensor]] = {}
+        for key, tensor in snapshot["optimizer"].items():
+            owner, number, what = key.split("/")
+            moments.setdefault((owner, int(number)), {})[what] = tensor
+        for name, index, parameter, state in self._parameters():
+            mine = moments.get((name, index), {})
+            state.clear()
+            for what, tensor in mine.items():
+                state[what] = as_part(tensor, parameter) if tensor.ndim else tensor.clone()
 
-    def _moments(self) -> Iterable[tuple[str, Tensor]]:
+    def _moments(self) -> Iterator[tuple[str, Tensor]]:
         """Adam's moments as ``phase/parameter/name``; all its state is tensors."""
-        for phase, optimizer in self.optimizers.items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                for name, tensor in moments.items():
-                    yield f"{phase}/{index}/{name}", tensor
+        for name, index, _, state in self._parameters():
+            for what, tensor in state.items():
+                yield f"{name}/{index}/{what}", whole(tensor)
+
+    def _parameters(self) -> Iterator[tuple[str, int, Tensor, dict[str, Tensor]]]:
+        """Of each phase its name, and its parameters with their numbers and moments."""
+        phases = {phase.name: phase for phase in self.model.phases}
+        for name, optimizer in self.optimizers.items():
+            for index, parameter in enumerate(phases[name].parameters):
+                yield name, index, parameter, optimizer.state[parameter]
 
 
 class Saver:

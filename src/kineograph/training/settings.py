@@ -40,6 +40,9 @@ class TrainingConfig:
     loader_workers: int | None = None
     """Processes that render the next clips; by default none on a processor, which the training
     keeps busy, and up to 8 beside a GPU."""
+    weights: Literal["replicate", "shard"] = "replicate"
+    """Where several processes train together: each has all weights, or holds a part of them
+    (FSDP2), which takes less memory and more traffic."""
     timeout: float = 600.0
     """Seconds for which a process waits for the others, where several train together; then it gives
     up, and the job with it."""

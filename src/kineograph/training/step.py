@@ -20,7 +20,7 @@ from kineograph.core import seeds
 from kineograph.core.errors import MachineError
 from kineograph.models import draws
 from kineograph.models.base import Phase, TensorBatch, to_model
-from kineograph.training import schedules
+from kineograph.training import schedules, sharding
 from kineograph.training.distributed import World
 from kineograph.training.feed import Feed
 from kineograph.training.resume import State
@@ -121,7 +121,7 @@ class Stepper:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(batch, place, error)
-        norm = torch.nn.utils.clip_grad_norm_(phase.parameters, config.gradient_clip or math.inf)
+        norm = sharding.clip(phase.parameters, config.gradient_clip or math.inf)
         bad = ~(norm + losses["total"]).isfinite()
         # With this set, PyTorch's fused Adam leaves all as it was, and nobody waits for a GPU.
         optimizer.found_inf = bad.float()  # type: ignore[attr-defined]  # as its GradScaler does
@@ -149,7 +149,10 @@ class Stepper:
             (found["total"] / len(batch)).backward()  # type: ignore[no-untyped-call]  # torch's
             for name, value in found.items():
                 losses[name] = losses.get(name, 0) + value.detach().float() / len(batch)
-        gradients = [p.grad for p in phase.parameters if p.grad is not None]
+        # Those of weights that are held in parts are means over all processes already.
+        gradients = [
+            p.grad for p in phase.parameters if p.grad is not None and not sharding.is_part(p)
+        ]
         self.world.average([*gradients, *losses.values()])
         return losses
 

@@ -1,0 +1,90 @@
+"""Weights that many processes hold together, each a part: PyTorch's FSDP2.
+
+Every layer with weights of its own is a unit: it is put together when it is called, and taken apart
+after. That asks nothing of the networks around it, of which several learn in turns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from kineograph.models.base import Phase, VideoModel
+
+
+def shard(model: VideoModel) -> None:
+    """Leave each process its part of the weights; the phases then learn those."""
+    # No network of ours changes in place what a layer gives.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for module in model.modules():
+        if not [*module.children()] and [*module.parameters(recurse=False)]:
+            fully_shard(module, reshard_after_forward=True)  # also where no backward follows
+    now = dict(model.named_parameters())
+    lists = {id(phase.parameters): phase.parameters for phase in model.phases}
+    for parameters in lists.values():
+        parameters[:] = [now[names[id(parameter)]] for parameter in parameters]
+
+
+def groups(phase: Phase) -> list[dict[str, list[nn.Parameter]]]:
+    """A phase's parameters for an optimiser, which cannot take both kinds at once."""
+    parts = [p for p in phase.parameters if is_part(p)]
+    wholes = [p for p in phase.parameters if not is_part(p)]
+    return [{"params": each} for each in (parts, wholes) if each]
+
+
+def is_part(tensor: Tensor) -> bool:
+    """Whether this process has a part of it only."""
+    return isinstance(tensor, DTensor)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor put together; all processes have to ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process has of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def as_part(value: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, divided as another one is, on its device; a copy."""
+    value = value.to(like.device, copy=True)
+    if not isinstance(like, DTensor):
+        return value
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def set_whole(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Give tensors, in parts or not, the values of whole ones. Raises RuntimeError where names or
+    shapes differ."""
+    if tensors.keys() != values.keys():
+        differ = sorted(tensors.keys() ^ values.keys())
+        raise RuntimeError(f"{', '.join(differ[:3])}: not in both")
+    for name, tensor in tensors.items():
+        if values[name].shape != tensor.shape:
+            raise RuntimeError(f"{name}: {tuple(values[name].shape)}, not {tuple(tensor.shape)}")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(as_part(values[name], tensor))
+
+
+def clip(parameters: Sequence[nn.Parameter], longest: float) -> Tensor:
+    """Make the gradient of all parameters together at most ``longest``; => how long it was."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not any(isinstance(gradient, DTensor) for gradient in gradients):
+        return torch.nn.utils.clip_grad_norm_(parameters, longest)
+    parts = [gradient.to_local() for gradient in gradients if isinstance(gradient, DTensor)]
+    wholes = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
+    squared = torch.nn.utils.get_total_norm(parts).square()
+    dist.all_reduce(squared)
+    norm = (squared + torch.nn.utils.get_total_norm(wholes).square()).sqrt()
+    torch._foreach_mul_([*parts, *wholes], (longest / (norm + 1e-6)).clamp(max=1.0))
+    return norm
