@@ -104,7 +104,7 @@ class Trainer:
             for phase in model.phases
         }
         self.state = resume.State(self.model, self.ema, optimizers)
-        self._stepped = Stepper(
+        self.stepper = Stepper(
             self.state,
             self.feed,
             config,
@@ -266,12 +266,12 @@ class Trainer:
         """=> what is to be logged. Raises Stopping, with all as before, where it takes long."""
         before = time.monotonic()
         if self._pace < _LONG or self.world.size > 1:
-            row = self._stepped(self.place, self._progress)
+            row = self.stepper(self.place, self._progress)
         else:
             kept = self.state.snapshot()
             try:
                 with self.signals.at_once():
-                    row = self._stepped(self.place, self._progress)
+                    row = self.stepper(self.place, self._progress)
             except Stopping:
                 self.state.restore(kept)
                 raise
