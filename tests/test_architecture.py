@@ -20,7 +20,7 @@ from kineograph.core import config, registry
 
 DRAWN = (
     "core < data < text < models < training < sampling < evaluation < recipes"
-    " < lessons < api < apps"
+    " < lessons < dry_run < api < apps"
 )
 ORDER = DRAWN.split(" < ")
 

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kineograph.core import config, registry, seeds, sharing
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, locked, write_atomically
@@ -36,12 +34,11 @@ from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.page import command_line
 from kineograph.evaluation.teaching import Refinement
 from kineograph.evaluation.verifier import Judge, Verdict
-from kineograph.lessons import lessons_of, recipe_of
+from kineograph.lessons import begin, recipe_of
 from kineograph.models import checkpoint
-from kineograph.models.base import VideoModel, VideoShape
+from kineograph.models.base import VideoModel
 from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
-from kineograph.text.pretrained import tokenizer_for
 from kineograph.training.distributed import World, joined, restarts, shared_out
 from kineograph.training.environment import (
     choose_device,
@@ -315,20 +312,15 @@ def _settled(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
 def _train(
     recipe: Recipe, folder: Path, resume: bool, hooks: Hooks, signals: Signals, world: World
 ) -> TrainResult:
-    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    first = source.clip(0, recipe.seed)
-    shape = VideoShape(*first.frames.shape[:3])
     with signals.at_once():
-        lessons = lessons_of(recipe, source, shape)
-    if lessons:
-        model, tokenizer = lessons.pipeline.model, lessons.pipeline.tokenizer
-    else:
-        reader = getattr(recipe.model, "language_model", "")
-        tokenizer = tokenizer_for(source.captions, reader)
-        torch.manual_seed(seeds.seed_for(recipe.seed))
-        model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
+        begun = begin(recipe)
+    source, tokenizer, lessons = begun.source, begun.tokenizer, begun.lessons
     captions = list(source.captions)
-    live = LiveCheck(folder, captions, judge_of(source), hooks.say)
+
+    def write(sheet: str, content: bytes) -> None:
+        write_atomically(folder / "samples" / sheet, content)
+
+    live = LiveCheck(captions, judge_of(source), write, hooks.say)
     # For weights that are held in parts all have to ask as often: so each makes all clips then.
     making = World() if recipe.training.weights == "shard" else world
 
@@ -344,7 +336,7 @@ def _train(
 
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
-        model,
+        begun.model,
         learned,
         tokenizer,
         training,
@@ -372,7 +364,7 @@ def _train(
             "recipe": recipe.to_dict(),
             "captions": captions[:_KEPT_CAPTIONS],
             "unseen_prompts": list(unseen),
-            "fps": first.fps,
+            "fps": begun.fps,
             "version": version(),
             "steps": trainer.step,
             "seconds": round(seconds, 1),

@@ -1,19 +1,25 @@
-"""What a training begins with and learns from where it goes on from a trained model."""
+"""What a training begins with and learns from, anew or where it goes on from a trained model."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
+
+from kineograph.core import registry, seeds
 from kineograph.core.errors import RequestError
 from kineograph.data.clip import Source
 from kineograph.data.mixture import Mixture
 from kineograph.evaluation.few_steps import STEPS, BySteps, Distillation, by_steps
 from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
-from kineograph.models.base import VideoShape, lasting
-from kineograph.recipes import Recipe, build
+from kineograph.models import checkpoint
+from kineograph.models.base import VideoModel, VideoShape, lasting
+from kineograph.recipes import SOURCES, Recipe, build
 from kineograph.sampling.pipeline import Pipeline
+from kineograph.text.pretrained import tokenizer_for
+from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import choose_device
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
 
@@ -29,6 +35,35 @@ class Lessons(Protocol):
 
     def effect(self, after: Pipeline) -> Refinement | Distillation:
         """What it was good for."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a training begins with."""
+
+    source: Source
+    """That of the recipe."""
+    fps: float
+    """Of its clips."""
+    model: VideoModel
+    tokenizer: CaptionTokenizer
+    lessons: Lessons | None
+    """What it learns from, where it goes on from a trained model."""
+
+
+def begin(recipe: Recipe) -> Begun:
+    """Open the source of a recipe and make its model, or open the one that it goes on with."""
+    source: Source = registry.load(SOURCES, recipe.source).Source(recipe.data)
+    first = source.clip(0, recipe.seed)
+    shape = VideoShape(*first.frames.shape[:3])
+    if lessons := lessons_of(recipe, source, shape):
+        pipeline = lessons.pipeline
+        return Begun(source, first.fps, pipeline.model, pipeline.tokenizer, lessons)
+    reader = getattr(recipe.model, "language_model", "")
+    tokenizer = tokenizer_for(source.captions, reader)
+    torch.manual_seed(seeds.seed_for(recipe.seed))
+    model = checkpoint.make(recipe.family, recipe.model, shape, tokenizer.vocabulary_size)
+    return Begun(source, first.fps, model, tokenizer, None)
 
 
 def lessons_of(recipe: Recipe, source: Source, shape: VideoShape) -> Lessons | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from kineograph.core.files import write_atomically
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation.accuracy import judged
@@ -20,13 +18,17 @@ CHECK_CLIPS = 108
 
 
 class LiveCheck:
-    """Judges what a model makes of ``prompts`` at a step of its training, and writes the sheet into
-    ``samples`` of its run. ``say`` is told where all clips are one and the same."""
+    """Judges what a model makes of ``prompts`` at a step of its training. ``write`` is given a name
+    for the sheet, and its bytes; ``say`` is told where all clips are one and the same."""
 
     def __init__(
-        self, run: Path, captions: Sequence[str], judge: Judge, say: Callable[[str], None]
+        self,
+        captions: Sequence[str],
+        judge: Judge,
+        write: Callable[[str, bytes], None],
+        say: Callable[[str], None],
     ) -> None:
-        self.samples, self.judge, self.say = run / "samples", judge, say
+        self.judge, self.write, self.say = judge, write, say
         captions = captions[:MOST_CAPTIONS]
         self.each = max(1, CHECK_CLIPS // len(captions))
         self.prompts = [caption for caption in captions for _ in range(self.each)]
@@ -36,7 +38,7 @@ class LiveCheck:
         if collapsed([clip.frames for clip in clips]):
             self.say(f"Step {step}: all clips are the same, whatever the caption and the noise.")
         sheet = animation_bytes(wall(clips[:: self.each]), "webp")
-        write_atomically(self.samples / f"step-{step:06d}.webp", sheet)
+        self.write(f"step-{step:06d}.webp", sheet)
         firsts = range(0, len(clips), self.each)
         scores = [
             judged(clips[i].caption, clips[i : i + self.each], True, self.judge) for i in firsts

@@ -111,7 +111,7 @@ class Trainer:
             for phase in model.phases
         }
         self.state = resume.State(self.model, self.ema, optimizers)
-        self._stepped = Stepper(
+        self.stepper = Stepper(
             self.state,
             self.feed,
             config,
@@ -284,12 +284,12 @@ class Trainer:
         """=> what is to be logged. Raises Stopping, with all as before, where it takes long."""
         before = time.monotonic()
         if self._pace < _LONG or self.world.size > 1:
-            row = self._stepped(self.place, self._progress)
+            row = self.stepper(self.place, self._progress)
         else:
             self._kept = self.state.snapshot(self._kept)
             try:
                 with self.signals.at_once():
-                    row = self._stepped(self.place, self._progress)
+                    row = self.stepper(self.place, self._progress)
             except Stopping:
                 self.state.restore(self._kept)
                 raise

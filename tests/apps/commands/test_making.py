@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +16,7 @@ from kineograph import api
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
+from kineograph.dry_run import DryRun
 from kineograph.evaluation.accuracy import Evaluation, judged
 from kineograph.evaluation.report import Baseline
 from kineograph.evaluation.verifier import Verdict, verify
@@ -128,6 +132,9 @@ def test_a_training_is_resumed_in_its_folder(trainings: Trainings, call: Any) ->
         (("tutorial", "--minutes", "nan"), "training.minutes"),
         (("tutorial", "--resume"), "--out runs/NAME"),
         (("tutorial", "--resume", "--out", "runs/nothing"), "no run runs/nothing"),
+        (("tutorial", "--dry-run", "--resume"), "Leave out --resume"),
+        (("tutorial", "--dry-run", "--profile"), "--profile"),
+        (("tutorial", "--dry-run", "--out", "there"), "exists already"),
         (("tutorial", "--out", "there"), "--resume"),
         (("tutorial", "--out", "there/below"), "is a file"),
         (("tutorial", "--seed"), "needs a value"),
@@ -143,6 +150,80 @@ def test_a_wrong_training_is_refused_before_it_begins(
     assert hint in " ".join(done.err.split())
     assert not trainings.asked
     assert everything() == ["there"]
+
+
+def told_before(**changed: Any) -> Any:
+    """Stands for ``dry_run``."""
+
+    def dry_run(recipe: Recipe) -> DryRun:
+        stretch = {"phases": ["denoiser"], "start": 0.0, "stop": 1.0, "seconds": 0.5}
+        found = DryRun(
+            recipe=recipe.to_dict(),
+            parameters=1234567,
+            networks={"autoencoder": 34567, "denoiser": 1200000},
+            steps=240,
+            seconds=125.0,
+            stretches=[stretch],
+            check_seconds=1.5,
+            memory_bytes=700 * 2**20,
+            gpu_bytes=None,
+            checkpoint_bytes=2**20,
+            disk_bytes=3 * 2**30,
+            notes=[],
+        )
+        return replace(found, **changed)
+
+    return dry_run
+
+
+def test_a_dry_run_tells_what_a_training_would_take_and_writes_nothing(
+    trainings: Trainings, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kineograph.dry_run.dry_run", told_before())
+    words = ("train", "tutorial", "--dry-run", "--minutes", "2", "--training.steps", "900")
+    done = call(*words)
+    assert done.code == 0
+    said = " ".join(done.out.split())
+    assert "1,234,567: autoencoder 34,567, denoiser 1,200,000" in said
+    assert "240 of 900, in the time limit" in said
+    assert "2:05: 0.5 s a step of denoiser (100%), 1.5 s a live verification" in said
+    assert "700 MiB" in said
+    assert "3.0 GiB in runs/tutorial-1" in said
+    settings = tomllib.loads(done.out.partition("The settings:")[2])
+    assert settings["training"]["minutes"] == 2.0
+    assert call(*words, "--json").json["memory_bytes"] == 700 * 2**20
+    assert not trainings.asked
+    assert not everything()
+
+
+def test_a_dry_run_says_where_the_machine_does_not_do(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = {"disk_bytes": 2**60, "memory_bytes": None, "notes": ["From now on 8."]}
+    monkeypatch.setattr("kineograph.dry_run.dry_run", told_before(**changed, gpu_bytes=2**31))
+    said = call("train", "tutorial", "--dry-run").out
+    assert "note: From now on 8." in said
+    assert "note: The disk has not enough room for it." in said
+    assert "unknown on this system" in said
+    assert "2.0 GiB" in said
+
+
+def test_a_profiled_training_is_watched(
+    trainings: Trainings, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[Path] = []
+
+    @contextlib.contextmanager
+    def traced(folder: Path, hooks: Hooks) -> Iterator[Hooks]:
+        watched.append(folder)
+        yield hooks
+        hooks.say("The trace is there.")
+
+    monkeypatch.setattr("kineograph.training.profiling.traced", traced)
+    done = call("train", "tutorial", "--profile")
+    assert done.code == 0
+    assert "note: The trace is there." in done.err
+    assert [str(folder) for folder in watched] == ["runs/tutorial-1"]
 
 
 # ---- generate ----------------------------------------------------------------------------------

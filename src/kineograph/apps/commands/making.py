@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import shlex
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kineograph.apps import terminal
 from kineograph.apps.commands.judging import verdict_data
 from kineograph.apps.commands.runs import RUNS, newest_model, run_folders
+from kineograph.apps.commands.trying import tried
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 from kineograph.core.sharing import leads, together
@@ -90,6 +92,8 @@ def train(
     minutes: float | None = None,
     stop_at: float | None = None,
     resume: bool = False,
+    dry_run: bool = False,
+    profile: bool = False,
     settings: dict[str, Any],
 ) -> Answer:
     """Train a model by a recipe, into a run folder.
@@ -104,6 +108,9 @@ def train(
         minutes: Time limit; short for --training.minutes.
         stop_at: End at this verified accuracy, such as 0.95; short for --training.stop-at.
         resume: Go on with the run in the folder --out.
+        dry_run: Say how long it would take, and how much memory and disk, after a few steps of
+            trial, and write nothing.
+        profile: Write a trace of a few early steps, trace.json.gz, into the run folder.
     """
     from kineograph import recipes
     from kineograph.core.config import merge
@@ -113,6 +120,11 @@ def train(
         raise RequestError(
             "Several processes train one run, and it has no name.", "Add --out FOLDER."
         )
+    if dry_run and (resume or profile or together()):
+        raise RequestError(
+            "A dry run tells of a training from its start, in one process, and writes nothing.",
+            "Leave out --resume and --profile, and start it without torchrun.",
+        )
     if resume:
         out = _run_to_resume(recipe, out)
     elif out and out.exists() and not together():
@@ -120,6 +132,8 @@ def train(
     chosen = recipes.resolve(recipe, merge(settings, _training(seed, minutes, stop_at)))
     folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
     check_free(folder, force=resume or together())
+    if dry_run:
+        return tried(chosen, folder)
     from kineograph import api
     from kineograph.training.loop import Hooks
 
@@ -127,10 +141,14 @@ def train(
         api.train(chosen, folder, resume=resume)
         return Answer(None, lambda: None)
     terminal.say(f"Training {chosen.name} (family {chosen.family}) into {folder}.")
-    with terminal.TrainingProgress() as progress:
-        result = api.train(
-            chosen, folder, resume=resume, hooks=Hooks(progress=progress, say=progress.note)
-        )
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(terminal.TrainingProgress())
+        hooks = Hooks(progress=progress, say=progress.note)
+        if profile:
+            from kineograph.training.profiling import traced
+
+            hooks = stack.enter_context(traced(folder, hooks))
+        result = api.train(chosen, folder, resume=resume, hooks=hooks)
     for note in result.notes:
         terminal.say(f"note: {note}")
     return _trained(result, _example(chosen))
