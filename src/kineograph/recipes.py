@@ -266,6 +266,7 @@ RESUMABLE = (
     "device",
     "loader_workers",
     "timeout",
+    "trackers",
 )
 """Settings of a training that a resume may change; any other would make it another run."""
 
