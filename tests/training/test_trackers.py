@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ PROMPT = "circle moving up-right"
 
 
 def judged(model: VideoModel, step: int) -> dict[str, float]:
-    return {PROMPT: step / 10}
+    return {PROMPT: 1 - step / 10}  # no later check is the best, whose step would be kept
 
 
 def followed_twice(trainer: Make, folder: Path, *names: str) -> None:
@@ -71,7 +72,7 @@ def test_tensorboard_shows_every_step_once(trainer: Make, tmp_path: Path) -> Non
             found[event.step][name] = event.value
     wanted = truth(tmp_path)
     assert sorted(found) == [1, 2, 3, 4, 5, 6]
-    assert found[2][f"accuracy/{PROMPT}"] == pytest.approx(0.2)
+    assert found[2][f"accuracy/{PROMPT}"] == pytest.approx(0.8)
     for row in wanted:
         assert found[row.pop("step")] == pytest.approx(row, rel=1e-6)  # it keeps 32 bits
 
@@ -102,10 +103,11 @@ def wandb_history(folder: Path) -> Rows:
 def test_wandb_keeps_the_history_offline(
     trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
     followed_twice(trainer, tmp_path / "run", "wandb")
+    wandb.teardown()  # its process may still be writing; at the end of ours it is waited for
     runs = (tmp_path / "run" / "wandb").glob("offline-run-*")
     first, second = sorted(map(wandb_history, runs), key=lambda rows: rows[0]["step"])
     wanted = truth(tmp_path / "run")
@@ -227,7 +229,7 @@ def test_a_training_whose_numbers_break_down_takes_them_back(
         object.__setattr__(phase, "losses", bad)
     assert run.run() == "finished"
     assert [step for what, step in one.told if what == "start"] == [0, 4]
-    assert [step for what, step in one.told if what == "log"] == [*range(1, 6), *range(5, 9)]
+    assert [step for what, step in one.told if what == "log"] == [*range(1, 7), *range(5, 9)]
 
 
 def test_only_the_process_that_leads_has_them(
@@ -235,6 +237,7 @@ def test_only_the_process_that_leads_has_them(
 ) -> None:
     run = trainer(tmp_path, trackers=("one",))
     run.world = World(rank=1)
+    run.signals.stop = True  # as the first process would say when all is done
     run.run()
     assert spies[0].told == []
 
@@ -252,7 +255,7 @@ def test_the_training_is_the_same_with_one(name: str, trainer: Make, tmp_path: P
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(RequestError, match='no tracker "tensorbord". Did you mean "tensorboard"'):
+    with pytest.raises(RequestError, match=r"There is no tracker.*Did you mean \"tensorboard\""):
         TrainingConfig(trackers=("tensorbord",)).check()
 
 
@@ -260,8 +263,12 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_package_that_is_missing_is_named_before_a_step(
     name: str, monkeypatch: pytest.MonkeyPatch, trainer: Make, tmp_path: Path
 ) -> None:
+    there = importlib.import_module
+
     def missing(package: str) -> Any:
-        raise ModuleNotFoundError(package)
+        if package == trackers.TRACKERS[name].package:
+            raise ModuleNotFoundError(package)
+        return there(package)
 
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(RequestError, match=rf"pip install 'kineograph\[{name}\]'"):
