@@ -144,6 +144,10 @@ def test_transformers_waits_until_a_language_model_is_named() -> None:
     assert "transformers" not in loaded_by("kineograph.api", "kineograph.text.pretrained")
 
 
+def test_trackers_wait_until_they_are_named() -> None:
+    assert not {"tensorboard", "trackio", "wandb"} & loaded_by("kineograph.api")
+
+
 def test_judging_needs_no_torch() -> None:
     assert "torch" not in loaded_by(*modules_in("core", "data", "evaluation"))
 

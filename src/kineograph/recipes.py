@@ -267,6 +267,7 @@ RESUMABLE = (
     "loader_workers",
     "timeout",
     "weights",
+    "trackers",
 )
 """Settings of a training that a resume may change; any other would make it another run."""
 

@@ -28,6 +28,7 @@ from kineograph.training.metrics_log import MetricsLog
 from kineograph.training.settings import TrainingConfig
 from kineograph.training.step import Place, Stepper
 from kineograph.training.stopping import Signals, Stopping
+from kineograph.training.trackers import Trackers
 from kineograph.training.trouble import NotFiniteError
 
 _MOST_WORKERS = 8
@@ -124,6 +125,7 @@ class Trainer:
         self.place = Place()
         self.notes: list[str] = []
         self._log: MetricsLog | None = None
+        self._trackers: Trackers | None = None
         self._saver: resume.Saver | None = None
         self._pace = math.inf  # seconds of the last step
         self._kept: resume.Snapshot | None = None  # from before a long step
@@ -149,7 +151,10 @@ class Trainer:
             if self._takes_signals:
                 stack.enter_context(self.signals)
             if self.world.leads:
-                log = MetricsLog(self.folder / "metrics.jsonl", self.place.step)
+                names, start = self.config.trackers, self.place.step
+                trackers = Trackers(names, self.folder, start, self.hooks.say)
+                self._trackers = stack.enter_context(trackers)
+                log = MetricsLog(self.folder / "metrics.jsonl", start)
                 self._log = stack.enter_context(log)
                 saver = resume.Saver(self.checkpoints, self.config.keep_checkpoints)
                 self._saver = stack.enter_context(saver)
@@ -177,6 +182,8 @@ class Trainer:
                 place.row |= {"accuracy": mean(place.accuracy), "accuracies": place.accuracy}
             if self._log:
                 self._log.write(place.row, self.elapsed)
+            if self._trackers:
+                self._trackers.log(place.row)
             place.row = None
         except Stopping:
             pass  # a step that was under way never was; a check is still to come
@@ -274,6 +281,8 @@ class Trainer:
         self.place.rate = _SLOWER
         if self._log:
             self._log.back_to(self.step)
+        if self._trackers:
+            self._trackers.back_to(self.step)
         self._agree()
         self.hooks.say(
             f"Not a finite number: {error}. Back to step {self.step}, with the learning rate "

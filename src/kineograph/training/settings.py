@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kineograph.core.errors import RequestError
+from kineograph.training.trackers import check_trackers
 
 _WIDEST_EMA = 0.25  # beyond it no power averages (Karras et al. 2024, §3.1)
 
@@ -56,6 +57,10 @@ class TrainingConfig:
     keep: Literal["last", "best"] = "last"
     """Weights that the model ends with: the last ones, or those of the best live verification, for
     what loses in the end what it knew, as a GAN may."""
+    trackers: tuple[str, ...] = ()
+    """Where else to follow the training, beside metrics.jsonl: tensorboard, trackio, wandb. Each is
+    an extra, such as kineograph[wandb]. TensorBoard and Weights & Biases write into the run folder,
+    the latter offline unless WANDB_MODE is set; trackio writes into its own store."""
 
     def check(self) -> None:
         """Raise RequestError, naming the setting, for one that is out of range."""
@@ -77,6 +82,7 @@ class TrainingConfig:
             )
         if self.stop_at is not None and not 0 < self.stop_at <= 1:
             raise RequestError(f"training.stop_at is {self.stop_at}.", "It is a share, like 0.95.")
+        check_trackers(self.trackers)
 
 
 @dataclass(frozen=True)
