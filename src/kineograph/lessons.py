@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Protocol
 
 from kineograph.core.errors import RequestError
+from kineograph.core.registry import check_trusted
 from kineograph.data.clip import Source
 from kineograph.data.mixture import Mixture
 from kineograph.evaluation.few_steps import STEPS, BySteps, Distillation, by_steps
@@ -50,7 +52,11 @@ def recipe_of(pipeline: Pipeline) -> Recipe:
         raise RequestError(
             "This model does not say what it was trained on.", "Train one that does."
         )
-    return build(pipeline.info["recipe"])
+    recipe = pipeline.info["recipe"]
+    for section, key in (("data", "source"), ("model", "family")):
+        with contextlib.suppress(KeyError, TypeError):  # what is amiss, `build` says
+            check_trusted(str(recipe[section][key]), "The model's recipe")
+    return build(recipe)
 
 
 class _Refining:

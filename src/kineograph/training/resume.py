@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import check_seal, is_temporary, new_folder, read_json
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
+from kineograph.training.run_folder import checkpoints
 
 AVERAGE = "ema"
 """The file of a checkpoint with the weights that generate, less its ending."""
@@ -72,6 +74,7 @@ class State:
                 owner, index, what = key.split("/")
                 if owner == name:  # a copy, since Adam changes them in place
                     moments.setdefault(int(index), {})[what] = tensor.clone()
+            _check_moments(optimizer, moments)
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
     def _moments(self) -> Iterable[tuple[str, Tensor]]:
@@ -80,6 +83,23 @@ class State:
             for index, moments in optimizer.state_dict()["state"].items():
                 for name, tensor in moments.items():
                     yield f"{phase}/{index}/{name}", tensor
+
+
+def _check_moments(
+    optimizer: torch.optim.Optimizer, moments: Mapping[int, Mapping[str, Tensor]]
+) -> None:
+    """See that Adam's moments are those of its parameters, which PyTorch does not.
+
+    Raises ValueError where they are not.
+    """
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    for index, found in moments.items():
+        if not 0 <= index < len(parameters) or set(found) != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(f"moments {', '.join(found)} of parameter {index}")
+        for name, tensor in found.items():
+            shape = torch.Size() if name == "step" else parameters[index].shape
+            if tensor.shape != shape or not tensor.is_floating_point():
+                raise ValueError(f"{name} of parameter {index}")
 
 
 class Saver:
@@ -129,11 +149,6 @@ def _name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
-
-
 def clear_up(folder: Path) -> None:
     """Remove what a killed training left half written; only who holds the run's lock may."""
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -151,12 +166,13 @@ def load_newest(folder: Path) -> tuple[Snapshot, dict[str, Any], list[str]]:
     for path in reversed(checkpoints(folder)):
         try:
             check_seal(path)
+            files = sorted(path.glob("*.safetensors"))
+            tensors = {file.stem: load_file(file) for file in files}
+            return tensors, read_json(path / "state.json"), passed_over
         except RequestError as error:
             passed_over.append(error.cause)
-            continue
-        files = sorted(path.glob("*.safetensors"))
-        tensors = {file.stem: load_file(file) for file in files}
-        return tensors, read_json(path / "state.json"), passed_over
+        except SafetensorError as error:
+            passed_over.append(f"{path} holds no tensors: {in_short(error)}.")
     raise RequestError(
         f"There is no whole checkpoint in {folder}. {' '.join(passed_over)}".strip(),
         "Start the training anew in another folder.",
