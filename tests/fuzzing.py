@@ -6,6 +6,7 @@ A process of its own, so that its memory has a limit and a crash is seen:
 
 from __future__ import annotations
 
+import copy
 import faulthandler
 import functools
 import json
@@ -54,7 +55,15 @@ NUMBERS += [10**30, 10**400, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"
 VALUES: list[Any] = [None, True, False, "", "x", "5", "1e9", [], [[]], {}, {"a": 1}, [1, 2, 3]]
 VALUES += ["evil.py", "../evil.py", "\udc80", "é" * 3, "x" * 5000, "\0", "F64", "I8", "BF16"]
 CODE = "import pathlib\npathlib.Path('ran').touch()\nclass Config: ...\nclass Model: ...\n"
-FORBIDDEN = ("pickle.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "socket.")
+FORBIDDEN = (
+    "pickle.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.spawn",
+    "os.posix_spawn",
+    "socket.",
+)
 
 
 # ---- damage ------------------------------------------------------------------------------------
@@ -90,7 +99,9 @@ def of_numbers(content: bytes, random: Random) -> bytes:
     if not found:
         return of_bytes(content, random)
     number = found[int(random.integers(len(found)))]
-    return content[: number.start()] + repr(chosen(NUMBERS, random)).encode() + content[number.end() :]
+    return (
+        content[: number.start()] + repr(chosen(NUMBERS, random)).encode() + content[number.end() :]
+    )
 
 
 def of_lines(content: bytes, random: Random) -> bytes:
@@ -103,7 +114,7 @@ def of_lines(content: bytes, random: Random) -> bytes:
 
 
 def chosen(values: list[Any], random: Random) -> Any:
-    return values[int(random.integers(len(values)))]
+    return copy.deepcopy(values[int(random.integers(len(values)))])  # which may be changed later
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -395,7 +406,11 @@ def outcome(load: Callable[[Path], None], path: Path, ran: list[str]) -> str:
         said = "loads"
     except KineographError as error:
         said = "says"
-        if not error.cause or "\n" in error.cause or len(error.cause) > LONGEST + 3 * len(str(path)):
+        if (
+            not error.cause
+            or "\n" in error.cause
+            or len(error.cause) > LONGEST + 3 * len(str(path))
+        ):
             return f"not a line: {error.cause[:300]!r}"
         if "memory" in error.cause:
             return f"memory: {error.cause}"
@@ -445,7 +460,11 @@ def run(loader: Loader, name: str, numbers: range, work: Path) -> Counter[str]:
     seen: Counter[str] = Counter()
     for number in numbers:
         target = targets[number % len(targets)]
-        kept = {path: path.read_bytes() for path in (target, target.with_name(files.MANIFEST)) if path.exists()}
+        kept = {
+            path: path.read_bytes()
+            for path in (target, target.with_name(files.MANIFEST))
+            if path.exists()
+        }
         damage(target, np.random.default_rng([number, *name.encode()]), loader.reseal)
         cache._sha256.cache_clear()  # it goes by a time that may be the same
         print(number, target, file=sys.stderr, flush=True)  # what it was, if it crashes

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kineograph.core import config, registry
-from kineograph.core.errors import RequestError, unknown
+from kineograph.core.errors import RequestError, in_short, unknown
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
 
 SOURCES = "kineograph.data.sources"
@@ -302,7 +302,7 @@ def _with_language_model_of(kept: Any, model: Any) -> Any:
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, Mapping):
-        raise RequestError(f'"{name}" is {section!r}.', f"It is a section: [{name}].")
+        raise RequestError(f'"{name}" is {in_short(section)}.', f"It is a section: [{name}].")
     return dict(section)
 
 

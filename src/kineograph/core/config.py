@@ -77,7 +77,9 @@ def _unknown_key(cls: type, key: str, path: str) -> RequestError:
         guess = below[like] if like else None
     hint = f'Did you mean "{_dotted(path, guess)}"? ' if guess else ""
     known = ", ".join(_dotted(path, name) for name in sorted(here))
-    return RequestError(f'There is no setting "{_dotted(path, in_short(key))}".', f"{hint}Known: {known}.")
+    return RequestError(
+        f'There is no setting "{_dotted(path, in_short(key))}".', f"{hint}Known: {known}."
+    )
 
 
 def _leaves(cls: type, path: str = "") -> Iterator[str]:

@@ -24,7 +24,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # so that one sees that there is none
 
-from kineograph.core.errors import DiskFullError, KineographError, MachineError, RequestError, in_short
+from kineograph.core.errors import (
+    DiskFullError,
+    KineographError,
+    MachineError,
+    RequestError,
+    in_short,
+)
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the name of everything begins that is not finished."""
@@ -276,7 +282,9 @@ def _sealed(path: Path) -> dict[str, dict[str, object]]:
         if pure.is_absolute() or ".." in pure.parts or "\0" in name:
             raise RequestError(f"{path} names {in_short(name)}, outside its folder.", again)
         if type(entry.get("size")) is not int or not isinstance(entry.get("sha256"), str):
-            raise RequestError(f"{path} is damaged: it tells too little of {in_short(name)}.", again)
+            raise RequestError(
+                f"{path} is damaged: it tells too little of {in_short(name)}.", again
+            )
     return files
 
 

@@ -91,7 +91,7 @@ def load(folder: Path) -> ModelFolder:
     try:
         if described["format"] != FORMAT:
             raise RequestError(
-                f"{place} has format {described['format']}, this version knows {FORMAT}.",
+                f"{place} has format {in_short(described['format'])}, this version knows {FORMAT}.",
                 "Install a newer kineograph.",
             )
         family = str(described["family"])

@@ -61,7 +61,8 @@ class CaptionTokenizer:
             raise
         except Exception as error:  # the Rust library raises bare Exception
             raise RequestError(
-                f"tokenizer.json cannot be read: {in_short(error)}.", "Train or fetch the model again."
+                f"tokenizer.json cannot be read: {in_short(error)}.",
+                "Train or fetch the model again.",
             ) from error
 
     def to_json(self) -> str:

@@ -15,6 +15,9 @@ from kineograph.apps.commands.runs import RUNS, newest_model, run_folders
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 
+DEMO_MINUTES = 5.5
+"""Of the demo's training, unless others are asked for."""
+
 if TYPE_CHECKING:
     from kineograph.api import TrainResult
     from kineograph.apps.demo import DemoResult
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 def demo(
     *,
-    minutes: float = 5.5,
+    minutes: float = DEMO_MINUTES,
     stop_at: float | None = None,
     seed: int = 0,
     out: Path | None = None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import MANIFEST, read_json, translate_os_errors
 from kineograph.data.folder.conform import Form
 from kineograph.data.folder.entry import PACK_NAME, Entry, numbered
@@ -29,6 +28,7 @@ from kineograph.data.folder.workers import explained, in_order
 
 _FAMILY = "kineograph pack"
 FORMAT = f"{_FAMILY} 1"
+_FASTEST = 10**6  # frames a second, beyond any camera
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded clips that are kept in memory; more must be packed first."""
@@ -171,9 +171,7 @@ def _fits(value: Any, wanted: Any) -> bool:
         return isinstance(value, list) and all(_fits(item, wanted[0]) for item in value)
     if isinstance(wanted, tuple):
         return (
-            isinstance(value, list)
-            and len(value) == len(wanted)
-            and all(map(_fits, value, wanted))
+            isinstance(value, list) and len(value) == len(wanted) and all(map(_fits, value, wanted))
         )
     return type(value) is wanted or (wanted is float and type(value) is int)
 
@@ -184,7 +182,7 @@ def _holds_clips(shard: dict[str, Any]) -> bool:
     return (
         name == Path(name).name
         and "\0" not in name
-        and all(clip["frames"] > 0 and 0 < clip["fps"] < math.inf for clip in shard["clips"])
+        and all(clip["frames"] > 0 and 0 < clip["fps"] <= _FASTEST for clip in shard["clips"])
     )
 
 
@@ -198,7 +196,7 @@ def _check_form(folder: Path, manifest: dict[str, Any], form: Form) -> None:
     if made == wanted:
         return
     changed = [
-        f"{key} {made.get(key)}, not {wanted[key]}"
+        f"{key} {in_short(made.get(key))}, not {wanted[key]}"
         for key in wanted
         if made.get(key) != wanted[key]
     ]
