@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import Protocol
 
 from kineograph.core.errors import RequestError
-from kineograph.core.registry import check_trusted
 from kineograph.data.clip import Source
 from kineograph.data.mixture import Mixture
 from kineograph.evaluation.few_steps import STEPS, BySteps, Distillation, by_steps
 from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
 from kineograph.models.base import VideoShape, lasting
-from kineograph.recipes import Recipe, build
+from kineograph.recipes import Recipe, build, check_trusted
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.training.environment import choose_device
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
@@ -53,9 +51,7 @@ def recipe_of(pipeline: Pipeline) -> Recipe:
             "This model does not say what it was trained on.", "Train one that does."
         )
     recipe = pipeline.info["recipe"]
-    for section, key in (("data", "source"), ("model", "family")):
-        with contextlib.suppress(KeyError, TypeError):  # what is amiss, `build` says
-            check_trusted(str(recipe[section][key]), "The model's recipe")
+    check_trusted(recipe, "The model's recipe")
     return build(recipe)
 
 

@@ -6,6 +6,7 @@ source's settings), ``model`` (``family`` and that family's settings) and ``trai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -197,11 +198,22 @@ def resolve(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Re
     name = name_or_file.replace("_", "-")
     if name_or_file.endswith(".toml"):
         values = config.read_toml(Path(name_or_file))
+        check_trusted(values, name_or_file)
     elif name in RECIPES:
         values = {"name": name, **RECIPES[name]()}
     else:
         raise unknown("recipe", name_or_file, RECIPES)
     return build(config.merge(values, overrides or {}))
+
+
+def check_trusted(values: Mapping[str, Any], place: str) -> None:
+    """Refuse plain values that name code to run as their source or family, unless that is trusted.
+
+    ``place`` is where they are from. Raises RequestError.
+    """
+    for section, key in (("data", "source"), ("model", "family")):
+        with contextlib.suppress(KeyError, TypeError):  # what is amiss, `build` says
+            registry.check_trusted(str(values[section][key]), place)
 
 
 def build(values: Mapping[str, Any]) -> Recipe:

@@ -59,7 +59,9 @@ class CaptionTokenizer:
             return cls(Tokenizer.from_str(text), shift)
         except RequestError:
             raise
-        except Exception as error:  # the Rust library raises bare Exception
+        except BaseException as error:  # the Rust library raises bare Exception, or panics
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise RequestError(
                 f"tokenizer.json cannot be read: {in_short(error)}.",
                 "Train or fetch the model again.",
