@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+FUZZ ?= 100000
 
 BIN := .venv/bin
 # The stamp carries the folder's name: a repository that was moved or copied installs itself again,
@@ -11,13 +12,14 @@ STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint types format clean
+.PHONY: help install demo test test-slow fuzz lint types format clean
 
 help:
 	@echo "make demo         train a small model here, generate, verify, write report.html"
 	@echo "                  (make demo ARGS='--minutes 3' passes settings on)"
 	@echo "make test         formatting, lint, types and the tests: a few minutes"
 	@echo "make test-slow    the tests that take minutes each"
+	@echo "make fuzz         damages real files and loads them, FUZZ=100000 times: half an hour or so"
 	@echo "make lint | types | format | clean"
 
 install: $(STAMP)
@@ -44,6 +46,9 @@ test: lint types
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: $(STAMP)
+	KINEOGRAPH_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m slow tests/test_fuzz.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -37,7 +36,7 @@ from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.lessons import begin, recipe_of
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel
-from kineograph.recipes import SOURCES, Recipe, build, distilled, model_card, refined, resumed
+from kineograph.recipes import SOURCES, Recipe, distilled, model_card, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.training.distributed import World, joined, restarts, shared_out
 from kineograph.training.environment import (
@@ -50,7 +49,7 @@ from kineograph.training.environment import (
 )
 from kineograph.training.loop import Ended, Hooks, Trainer
 from kineograph.training.metrics_log import logged
-from kineograph.training.resume import checkpoints
+from kineograph.training.run_folder import checkpoints, resume_command
 from kineograph.training.stopping import Signals, Stopping
 
 _KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
@@ -79,8 +78,7 @@ class TrainResult:
     @property
     def resume_command(self) -> str:
         """What to type to go on."""
-        folder = shlex.quote(str(self.folder))
-        return f"kineograph train {folder}/config.toml --out {folder} --resume"
+        return resume_command(self.folder)
 
 
 def load(folder: str | Path) -> Pipeline:
@@ -132,7 +130,7 @@ def generate_verified(
     decide: Judge = verify_any
     if "recipe" in pipeline.info:
         try:
-            decide = judge_of(_trained_on(build(pipeline.info["recipe"]), None))
+            decide = judge_of(_trained_on(recipe_of(pipeline), None))
         except RequestError:  # such as sheets that are not on this machine
             if best_of > 1:
                 raise
@@ -190,7 +188,7 @@ def evaluate(
 
     if "recipe" not in pipeline.info:
         return judge(make, asked, count, verify_any)
-    source = _trained_on(build(pipeline.info["recipe"]), path)
+    source = _trained_on(recipe_of(pipeline), path)
     decide = judge_of(source)
     found = judge(make, asked, count, decide)
     return replace(found, judge=ceiling_and_floor(real_clips(source, _REAL_CLIPS, seed), decide))

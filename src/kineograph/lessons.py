@@ -16,7 +16,7 @@ from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape, lasting
-from kineograph.recipes import SOURCES, Recipe, build
+from kineograph.recipes import SOURCES, Recipe, build, check_trusted
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
 from kineograph.text.tokenizer import CaptionTokenizer
@@ -85,7 +85,9 @@ def recipe_of(pipeline: Pipeline) -> Recipe:
         raise RequestError(
             "This model does not say what it was trained on.", "Train one that does."
         )
-    return build(pipeline.info["recipe"])
+    recipe = pipeline.info["recipe"]
+    check_trusted(recipe, "The model's recipe")
+    return build(recipe)
 
 
 class _Refining:

@@ -6,13 +6,14 @@ source's settings), ``model`` (``family`` and that family's settings) and ``trai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kineograph.core import config, registry
-from kineograph.core.errors import RequestError, unknown
+from kineograph.core.errors import RequestError, in_short, unknown
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
 
 SOURCES = "kineograph.data.sources"
@@ -197,11 +198,22 @@ def resolve(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Re
     name = name_or_file.replace("_", "-")
     if name_or_file.endswith(".toml"):
         values = config.read_toml(Path(name_or_file))
+        check_trusted(values, name_or_file)
     elif name in RECIPES:
         values = {"name": name, **RECIPES[name]()}
     else:
         raise unknown("recipe", name_or_file, RECIPES)
     return build(config.merge(values, overrides or {}))
+
+
+def check_trusted(values: Mapping[str, Any], place: str) -> None:
+    """Refuse plain values that name code to run as their source or family, unless that is trusted.
+
+    ``place`` is where they are from. Raises RequestError.
+    """
+    for section, key in (("data", "source"), ("model", "family")):
+        with contextlib.suppress(KeyError, TypeError):  # what is amiss, `build` says
+            registry.check_trusted(str(values[section][key]), place)
 
 
 def build(values: Mapping[str, Any]) -> Recipe:
@@ -304,7 +316,7 @@ def _with_language_model_of(kept: Any, model: Any) -> Any:
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, Mapping):
-        raise RequestError(f'"{name}" is {section!r}.', f"It is a section: [{name}].")
+        raise RequestError(f'"{name}" is {in_short(section)}.', f"It is a section: [{name}].")
     return dict(section)
 
 

@@ -420,3 +420,14 @@ def test_read_json_refuses_what_is_no_object(tmp_path: Path) -> None:
             files.read_json(path)
     path.write_bytes(b'{"a": 1}')
     assert files.read_json(path) == {"a": 1}
+
+
+def test_who_looks_whether_a_folder_is_locked_does_not_lock_it(tmp_path: Path) -> None:
+    assert not files.is_locked(tmp_path)
+    assert not files.is_locked(tmp_path / "missing")
+    with files.locked(tmp_path):
+        assert files.is_locked(tmp_path)
+    assert not files.is_locked(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    with files.locked(tmp_path):
+        pass

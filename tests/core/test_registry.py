@@ -149,3 +149,13 @@ def test_the_sources_that_come_with_the_project_are_found() -> None:
 def test_a_package_that_is_none_is_a_bug_of_ours() -> None:
     with pytest.raises(ModuleNotFoundError):
         registry.names("kineograph.core.errors")
+
+
+def test_code_that_a_folder_names_runs_only_where_somebody_trusts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.check_trusted("flow", "a model")
+    with pytest.raises(RequestError, match=r"a model asks .* mine\.py"):
+        registry.check_trusted("mine.py", "a model")
+    monkeypatch.setenv("KINEOGRAPH_TRUST", "1")
+    registry.check_trusted("mine.py", "a model")

@@ -125,3 +125,27 @@ def test_pixels_survive_the_way_into_a_model_and_back() -> None:
 def test_noise_of_an_item_does_not_depend_on_its_batch() -> None:
     assert torch.equal(noise_for(3, range(5), (7,))[2:4], noise_for(3, range(2, 4), (7,)))
     assert not torch.equal(noise_for(3, range(1), (7,)), noise_for(4, range(1), (7,)))
+
+
+def test_a_model_folder_runs_no_code_that_it_names(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", family=str(tmp_path / "evil.py"))
+    (tmp_path / "evil.py").write_text("import pathlib; pathlib.Path('ran').touch()")
+    with pytest.raises(RequestError, match="asks to run the code"):
+        checkpoint.load(tmp_path)
+    assert not Path("ran").exists()
+
+
+def test_a_model_is_refused_before_there_is_memory_for_what_it_claims_to_be(tmp_path: Path) -> None:
+    huge = VideoShape(10**6, 64, 64)
+    save_model(tmp_path / "model", shape=huge)
+    with pytest.raises(RequestError, match="do not fit together"):
+        checkpoint.load(tmp_path)
+
+
+def save_model(folder: Path, family: str = "flow", shape: VideoShape = SHAPE) -> None:
+    """A flow, which its folder says to be something else."""
+    model = fresh("flow")
+    model.shape = shape
+    settings = registry.load("kineograph.models", "flow").Config()
+    told = {"family": family, "model_config": settings, "info": {}, "card": ""}
+    checkpoint.save(folder, model, TOKENIZER, **told)  # type: ignore[arg-type]  # of many types

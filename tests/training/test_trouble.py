@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from kineograph.core.errors import DiskFullError, MachineError, RequestError
-from kineograph.core.files import locked
+from kineograph.core.files import locked, seal
 from kineograph.models.base import TensorBatch
+from kineograph.training import resume
 from kineograph.training.loop import Hooks, Trainer
 from kineograph.training.metrics_log import read_metrics
 
@@ -180,3 +181,34 @@ def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
         pass
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("state.json", '{"step": "many"}'),
+        ("state.json", '{"step": -1}'),
+        ("state.json", "[]"),
+        ("optimizer.safetensors", "no tensors"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_told(
+    trainer: Make, tmp_path: Path, file: str, text: str
+) -> None:
+    trainer(tmp_path, steps=1).run()
+    for folder in resume.checkpoints(tmp_path / "checkpoints"):
+        (folder / file).write_text(text)
+        seal(folder)
+    with pytest.raises(RequestError, match=file if text != "no tensors" else "holds no tensors"):
+        trainer(tmp_path).resume()
+
+
+def test_moments_of_other_parameters_are_refused(trainer: Make, tmp_path: Path) -> None:
+    trainer(tmp_path, steps=1).run()
+    newest = resume.checkpoints(tmp_path / "checkpoints")[-1]
+    moments = load_file(newest / "optimizer.safetensors")
+    name = next(name for name in moments if name.endswith("exp_avg"))
+    save_file(moments | {name: torch.zeros(3)}, newest / "optimizer.safetensors")
+    seal(newest)
+    with pytest.raises(RequestError, match="another model"):
+        trainer(tmp_path).resume()

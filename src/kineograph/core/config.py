@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tomli_w
 
-from kineograph.core.errors import RequestError, nearest
+from kineograph.core.errors import RequestError, in_short, nearest
 from kineograph.core.files import translate_os_errors
 
 T = TypeVar("T")
@@ -77,7 +77,9 @@ def _unknown_key(cls: type, key: str, path: str) -> RequestError:
         guess = below[like] if like else None
     hint = f'Did you mean "{_dotted(path, guess)}"? ' if guess else ""
     known = ", ".join(_dotted(path, name) for name in sorted(here))
-    return RequestError(f'There is no setting "{_dotted(path, key)}".', f"{hint}Known: {known}.")
+    return RequestError(
+        f'There is no setting "{_dotted(path, in_short(key))}".', f"{hint}Known: {known}."
+    )
 
 
 def _leaves(cls: type, path: str = "") -> Iterator[str]:
@@ -255,6 +257,7 @@ def _expected(hint: Any) -> str:
 def _shown(value: object) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
+        text.encode()  # what no terminal can show is spelled out
     except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 200  # characters of what is told of a text that is not ours
+
 
 class KineographError(Exception):
     """Something a person can mend. ``cause`` says what happened, ``remedy`` what to do."""
@@ -16,9 +18,8 @@ class KineographError(Exception):
     exit_code = 3
 
     def __init__(self, cause: str, remedy: str = "") -> None:
-        self.cause = cause
-        self.remedy = remedy
-        super().__init__(f"{cause} {remedy}".strip())
+        self.cause, self.remedy = _printable(cause), _printable(remedy)
+        super().__init__(f"{self.cause} {self.remedy}".strip())
 
 
 class RequestError(KineographError):
@@ -39,6 +40,19 @@ class DiskFullError(MachineError):
     exit_code = 2
 
 
+def in_short(said: object) -> str:
+    """What a file holds or a library says, in a line that a terminal shows, and people read."""
+    line = " ".join(_printable(str(said)).split())
+    if isinstance(said, BaseException) and not line:
+        line = type(said).__name__
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + " ..."
+
+
+def _printable(text: str) -> str:
+    """Without what no terminal can show, such as a file's name that is not UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like ``name``, or None if none is like it."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -50,4 +64,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     names = sorted(known)
     guess = nearest(name, names)
     hint = f'Did you mean "{guess}"? ' if guess else ""
-    return RequestError(f'There is no {kind} "{name}".', f"{hint}Known: {', '.join(names)}.")
+    return RequestError(
+        f'There is no {kind} "{in_short(name)}".', f"{hint}Known: {', '.join(names)}."
+    )

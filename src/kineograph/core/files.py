@@ -24,7 +24,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # so that one sees that there is none
 
-from kineograph.core.errors import DiskFullError, KineographError, MachineError, RequestError
+from kineograph.core.errors import (
+    DiskFullError,
+    KineographError,
+    MachineError,
+    RequestError,
+    in_short,
+)
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the name of everything begins that is not finished."""
@@ -271,9 +277,14 @@ def _sealed(path: Path) -> dict[str, dict[str, object]]:
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(isinstance(e, dict) for e in files.values()):
         raise RequestError(f"{path} is damaged: it lists no files.", again)
-    for name in map(PurePosixPath, files):
-        if name.is_absolute() or ".." in name.parts:
-            raise RequestError(f"{path} names {name}, outside its folder.", again)
+    for name, entry in files.items():
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+            raise RequestError(f"{path} names {in_short(name)}, outside its folder.", again)
+        if type(entry.get("size")) is not int or not isinstance(entry.get("sha256"), str):
+            raise RequestError(
+                f"{path} is damaged: it tells too little of {in_short(name)}.", again
+            )
     return files
 
 
@@ -345,6 +356,20 @@ def locked(folder: str | Path) -> Iterator[None]:
                 "Wait for it to end, or choose another folder.",
             ) from error
         yield
+
+
+def is_locked(folder: str | Path) -> bool:
+    """Whether somebody has a folder for themselves; looks, and keeps nobody out for longer."""
+    if fcntl is None:
+        return False
+    try:
+        with (Path(folder) / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # such as a folder that nobody has ever locked
+        return False
+    return False
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from types import ModuleType
 from kineograph.core.errors import RequestError, unknown
 
 _CONFIG = "Config"
+_TRUST = "KINEOGRAPH_TRUST"
 
 
 def wanted(package: str) -> str:
@@ -77,6 +79,18 @@ def load(package: str, name: str, kind: str | None = None) -> ModuleType:
     if module not in known:
         raise unknown(kind, name, known)
     return importlib.import_module(f"{package}.{module}")
+
+
+def check_trusted(name: str, place: Path | str) -> None:
+    """Refuse a plugin that is a file, where not a person but what ``place`` holds names it.
+
+    Models are passed on, and to open one must not run what came with it. Raises RequestError.
+    """
+    if name.endswith(".py") and not os.environ.get(_TRUST):
+        raise RequestError(
+            f"{place} asks to run the code in {name}.",
+            f"If you trust it, set {_TRUST}=1 and try again.",
+        )
 
 
 def _load_file(package: str, path: Path, kind: str) -> ModuleType:

@@ -57,10 +57,9 @@ class Baseline:
 
 def recorded_baseline() -> Baseline | None:
     """What the tutorial's own model reached in the last recorded benchmark, if there is one."""
-    path = Path(__file__).parents[3] / "benchmarks/results/time_to_accuracy.json"
-    if not path.is_file():
+    found = _recorded()
+    if found is None:
         return None
-    found: dict[str, Any] = dict(read_json(path))
     model = found["models"]["tutorial_gan"]
     return Baseline(
         training=model["training_prompts"],
@@ -69,6 +68,25 @@ def recorded_baseline() -> Baseline | None:
         machine=found["machine"],
         seconds=found["seconds"],
     )
+
+
+def recorded_speed() -> dict[str, Any] | None:
+    """Of the flow's training in that benchmark: "machine", "date", "steps", "seconds"."""
+    found = _recorded()
+    if found is None:
+        return None
+    told = found["models"]["flow"]
+    return {
+        "machine": found["gpu"] or found["machine"],
+        "date": found["date"],
+        "steps": told["steps"],
+        "seconds": told["seconds"],
+    }
+
+
+def _recorded() -> dict[str, Any] | None:
+    path = Path(__file__).parents[3] / "benchmarks/results/time_to_accuracy.json"
+    return dict(read_json(path)) if path.is_file() else None
 
 
 @dataclass(frozen=True)

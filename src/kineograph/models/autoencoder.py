@@ -53,6 +53,10 @@ _SMALLEST = {
 }
 
 
+_LARGEST = {"objects": 8, "depth": 256, "turns_a_step": 1024}
+_LARGEST_OF_ALL = 2**16  # beyond it nobody has the memory
+
+
 def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[str, ...]) -> None:
     """Settings of a family over codes: counts are 1 or more (or ``smallest``), shares below 1.
 
@@ -67,6 +71,8 @@ def check(config: AutoencoderConfig, smallest: dict[str, float], shares: tuple[s
         if value < least or (name in shares and value >= 1):
             below = " and below 1" if name in shares else ""
             raise RequestError(f"model.{name} is {value}.", f"It must be {least} or more{below}.")
+        if value > (most := _LARGEST.get(name, _LARGEST_OF_ALL)):
+            raise RequestError(f"model.{name} is {value}.", f"It must be {most} or less.")
 
 
 def check_shape(family: str, shape: VideoShape) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from kineograph.core import config, registry
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import check_seal, new_folder, read_json
 from kineograph.models.base import VideoModel, VideoShape
 from kineograph.text.pretrained import SHIFT
@@ -28,6 +31,7 @@ CONFIG, WEIGHTS, TOKENIZER, CARD = (
 LANGUAGE_MODEL = "language_model"
 """The subfolder for a frozen language model, so that whoever gets the folder has all of it."""
 _PACKAGE = "kineograph.models"
+_MOST_BESIDE = 2**26  # numbers in a model's tables that are no weights, and so in no file
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,11 @@ def load(folder: Path) -> ModelFolder:
     try:
         if described["format"] != FORMAT:
             raise RequestError(
-                f"{place} has format {described['format']}, this version knows {FORMAT}.",
+                f"{place} has format {in_short(described['format'])}, this version knows {FORMAT}.",
                 "Install a newer kineograph.",
             )
         family = str(described["family"])
+        registry.check_trusted(family, place)
         module = registry.load(_PACKAGE, family, "model family")
         shape = config.build(VideoShape, _mapping(described["shape"]), path="shape")
         settings = config.build(module.Config, _mapping(described["model"]), path="model")
@@ -99,19 +104,40 @@ def load(folder: Path) -> ModelFolder:
             settings, shift = replace(settings, language_model=str(place / LANGUAGE_MODEL)), SHIFT
         text = (place / TOKENIZER).read_text(encoding="utf-8")
         tokenizer = CaptionTokenizer.from_json(text, shift)
-        model: VideoModel = module.Model(settings, shape, tokenizer.vocabulary_size)
-        model.load_state_dict(load_file(place / WEIGHTS))
+        weights = load_file(place / WEIGHTS)
+        make = partial(module.Model, settings, shape, tokenizer.vocabulary_size)
+        if not shift:
+            _check_sizes(make, weights)
+        model: VideoModel = make()
+        model.load_state_dict(weights)
         info = dict(_mapping(described["info"]))
     except (KeyError, TypeError) as error:
         raise RequestError(
-            f"{place / CONFIG} lacks {error}.", "Train or fetch it again."
+            f"{place / CONFIG} lacks {in_short(error)}.", "Train or fetch it again."
         ) from error
     except (SafetensorError, RuntimeError, UnicodeDecodeError) as error:
         raise RequestError(
-            f"The files in {place} do not fit together: {str(error).splitlines()[0]}",
+            f"The files in {place} do not fit together: {in_short(error)}",
             "Train or fetch the model again.",
         ) from error
     return ModelFolder(model.eval().requires_grad_(False), tokenizer, family, info)
+
+
+def _check_sizes(make: Callable[[], VideoModel], weights: Mapping[str, Tensor]) -> None:
+    """See, before there is any memory for it, that a model is as large as its weights.
+
+    Raises RuntimeError, as PyTorch does for weights of another model.
+    """
+    with torch.device("meta"):
+        sketch = make()
+    for name, wanted in sketch.state_dict().items():
+        if name not in weights or weights[name].shape != wanted.shape:
+            there = list(weights[name].shape) if name in weights else "missing"
+            raise RuntimeError(f"{name} is {there}, not {list(wanted.shape)}")
+    if sum(buffer.numel() for buffer in sketch.buffers()) > _MOST_BESIDE + sum(
+        tensor.numel() for tensor in weights.values()
+    ):
+        raise RuntimeError("the clips are larger than any that can be made")
 
 
 def find(folder: Path) -> Path:

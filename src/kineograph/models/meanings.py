@@ -35,11 +35,10 @@ _LEAST = 1e-3  # of the variance of all that is said: less of a number is chance
 class Codes:
     """How the numbers of a meaning (B, 1, D) are laid out: one course of one moment."""
 
-    spread = torch.ones(0)
-    """The standard deviations of numbers that change as an object moves: there are none."""
-
     def __init__(self, features: int) -> None:
         self.features = features
+        self.spread = torch.ones(0)
+        """The standard deviations of numbers that change as an object moves: there are none."""
         self.kinds = [(1, features)]
         """How many there are of each kind, and of how many numbers."""
         self.courses = [Course(0)]

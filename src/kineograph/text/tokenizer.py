@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 
 PADDING = "[PAD]"  # token 0
 VOCABULARY_SIZE = 1024
@@ -59,9 +59,12 @@ class CaptionTokenizer:
             return cls(Tokenizer.from_str(text), shift)
         except RequestError:
             raise
-        except Exception as error:  # the Rust library raises bare Exception
+        except BaseException as error:  # the Rust library raises bare Exception, or panics
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise RequestError(
-                f"tokenizer.json cannot be read: {error}.", "Train or fetch the model again."
+                f"tokenizer.json cannot be read: {in_short(error)}.",
+                "Train or fetch the model again.",
             ) from error
 
     def to_json(self) -> str:

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,8 +139,7 @@ class Trainer:
             found = resume.load_newest(self.checkpoints)
         snapshot, told, self.notes = self.world.of_first(found)
         self.state.restore(snapshot)
-        known = {each.name for each in fields(Place)}
-        self.place = Place(**{name: value for name, value in told.items() if name in known})
+        self.place = Place.of(told)
 
     def run(self) -> Ended:
         """Train to the end, the time limit, the wanted accuracy or a signal; then save.

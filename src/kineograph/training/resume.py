@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import check_seal, is_temporary, new_folder, read_json
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
+from kineograph.training.run_folder import checkpoints
 from kineograph.training.sharding import as_part, set_whole, whole
 
 AVERAGE = "ema"
@@ -78,10 +80,13 @@ class State:
             owner, number, what = key.split("/")
             moments.setdefault((owner, int(number)), {})[what] = tensor
         for name, index, parameter, state in self._parameters():
-            mine = moments.get((name, index), {})
+            found = moments.pop((name, index), {})
+            _check_moments(found, parameter)
             state.clear()
-            for what, tensor in mine.items():
+            for what, tensor in found.items():
                 state[what] = as_part(tensor, parameter) if tensor.ndim else tensor.clone()
+        if moments:
+            raise ValueError(f"moments of {', '.join(f'{name}/{n}' for name, n in moments)}")
 
     def _moments(self) -> Iterator[tuple[str, Tensor]]:
         """Adam's moments as ``phase/parameter/name``; all its state is tensors."""
@@ -95,6 +100,16 @@ class State:
         for name, optimizer in self.optimizers.items():
             for index, parameter in enumerate(phases[name].parameters):
                 yield name, index, parameter, optimizer.state[parameter]
+
+
+def _check_moments(found: Mapping[str, Tensor], parameter: Tensor) -> None:
+    """See that Adam's moments are those of a parameter. Raises ValueError where they are not."""
+    if found and set(found) != {"step", "exp_avg", "exp_avg_sq"}:
+        raise ValueError(f"moments {', '.join(found)}")
+    for name, tensor in found.items():
+        shape = torch.Size() if name == "step" else parameter.shape
+        if tensor.shape != shape or not tensor.is_floating_point():
+            raise ValueError(name)
 
 
 class Saver:
@@ -144,11 +159,6 @@ def _name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
-
-
 def clear_up(folder: Path) -> None:
     """Remove what a killed training left half written; only who holds the run's lock may."""
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -166,12 +176,13 @@ def load_newest(folder: Path) -> tuple[Snapshot, dict[str, Any], list[str]]:
     for path in reversed(checkpoints(folder)):
         try:
             check_seal(path)
+            files = sorted(path.glob("*.safetensors"))
+            tensors = {file.stem: load_file(file) for file in files}
+            return tensors, read_json(path / "state.json"), passed_over
         except RequestError as error:
             passed_over.append(error.cause)
-            continue
-        files = sorted(path.glob("*.safetensors"))
-        tensors = {file.stem: load_file(file) for file in files}
-        return tensors, read_json(path / "state.json"), passed_over
+        except SafetensorError as error:
+            passed_over.append(f"{path} holds no tensors: {in_short(error)}.")
     raise RequestError(
         f"There is no whole checkpoint in {folder}. {' '.join(passed_over)}".strip(),
         "Start the training anew in another folder.",

@@ -8,16 +8,16 @@ learns from them in parts, which comes to the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kineograph.core import seeds
-from kineograph.core.errors import MachineError
+from kineograph.core import config, seeds
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.models import draws
 from kineograph.models.base import Phase, TensorBatch, to_model
 from kineograph.training import schedules, sharding
@@ -50,6 +50,19 @@ class Place:
     """What the learning rate is multiplied by, since the training went back."""
     parts: int = 1
     """In how many parts a step learns from its clips, for want of memory."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Place:
+        """What a state.json tells. Raises RequestError where that is no place of a training."""
+        known = {each.name for each in fields(cls)}
+        mine = {name: value for name, value in told.items() if name in known}
+        place = config.build(cls, mine, path="state.json")
+        if place.step < 0 or place.seconds < 0 or place.parts < 1 or not 0 < place.rate <= 1:
+            raise RequestError(
+                "The checkpoint's state.json tells of no step of a training.",
+                "Restore it, or use another copy.",
+            )
+        return place
 
 
 class Stepper:

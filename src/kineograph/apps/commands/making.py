@@ -17,6 +17,9 @@ from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 from kineograph.core.sharing import leads, together
 
+DEMO_MINUTES = 5.5
+"""Of the demo's training, unless others are asked for."""
+
 if TYPE_CHECKING:
     from kineograph.api import TrainResult
     from kineograph.apps.demo import DemoResult
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 def demo(
     *,
-    minutes: float = 5.5,
+    minutes: float = DEMO_MINUTES,
     stop_at: float | None = None,
     seed: int = 0,
     out: Path | None = None,

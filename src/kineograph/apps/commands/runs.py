@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kineograph.apps import terminal
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
 
+if TYPE_CHECKING:
+    from kineograph.training.run_folder import Run
+
 RUNS = Path("runs")
 
 
 def runs(folder: Path = RUNS, /) -> Answer:
-    """List the runs, how far each has come, and how well.
+    """List the runs, how far each has come, how well, and the command that goes on with it.
 
     Args:
         folder: Where the runs are.
     """
-    found = [_described(run) for run in run_folders(folder)]
+    from kineograph.training import run_folder
+
+    found = [run_folder.told(run) for run in run_folders(folder)]
 
     def show() -> None:
         if not found:
-            print(f"There are no runs in {folder}. Start one: kineograph demo")
-        terminal.print_columns([(str(run["folder"]), _in_words(run)) for run in found], indent=0)
+            print(terminal.wrapped(f"There are no runs in {folder}. Start one: kineograph demo"))
+        terminal.print_columns([(str(run.folder), _in_words(run)) for run in found], indent=0)
+        commands = [run.resume_command for run in found if run.resume_command]
+        if commands:
+            print("\nGo on with:")
+        for command in commands:  # in a line each, so that it can be copied from any terminal
+            print(command)
 
-    return Answer({"runs": found}, show)
+    return Answer({"runs": [_as_data(run) for run in found]}, show)
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -47,30 +58,14 @@ def newest_model(folder: Path) -> Path:
     return max(models, key=lambda run: (run / "model" / "config.json").stat().st_mtime)
 
 
-def _described(run: Path) -> dict[str, Any]:
-    from kineograph.core.config import read_toml
-    from kineograph.training.metrics_log import read_metrics
-
-    rows = read_metrics(run / "metrics.jsonl")
-    last = rows[-1] if rows else {}
-    checked = [row["accuracy"] for row in rows if row.get("accuracy") is not None]
-    try:
-        training = read_toml(run / "config.toml").get("training", {})
-    except RequestError:
-        training = {}
-    return {
-        "folder": run,
-        "steps": last.get("step", 0),
-        "of_steps": training.get("steps"),
-        "seconds": last.get("elapsed", 0.0),
-        "accuracy": checked[-1] if checked else None,
-        "has_model": (run / "model" / "config.json").is_file(),
-    }
+def _as_data(run: Run) -> dict[str, Any]:
+    return asdict(run) | {"resume": run.resume_command}
 
 
-def _in_words(run: dict[str, Any]) -> str:
-    of = f" of {run['of_steps']:,}" if isinstance(run["of_steps"], int) else ""
-    parts = [f"{run['steps']:,}{of} steps in {terminal.duration(run['seconds'])}"]
-    if run["accuracy"] is not None:
-        parts.append(f"verified {run['accuracy']:.0%}")
-    return ", ".join([*parts, *([] if run["has_model"] else ["no model yet"])])
+def _in_words(run: Run) -> str:
+    of = "" if run.of_steps is None else f" of {run.of_steps:,}"
+    parts = [f"{run.state}: {run.fault}" if run.fault else run.state]
+    parts.append(f"{run.steps:,}{of} steps in {terminal.duration(run.seconds)}")
+    if run.accuracy is not None:
+        parts.append(f"verified {run.accuracy:.0%}")
+    return ", ".join([*parts, *([] if run.has_model else ["no model yet"])])

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import MANIFEST, read_json, translate_os_errors
 from kineograph.data.folder.conform import Form
 from kineograph.data.folder.entry import PACK_NAME, Entry, numbered
@@ -28,6 +28,7 @@ from kineograph.data.folder.workers import explained, in_order
 
 _FAMILY = "kineograph pack"
 FORMAT = f"{_FAMILY} 1"
+_FASTEST = 10**6  # frames a second, beyond any camera
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded clips that are kept in memory; more must be packed first."""
@@ -110,6 +111,10 @@ def open_pack(folder: Path, form: Form, layout: Layout | None) -> Store:
         ):
             if fault:
                 raise RequestError(f"{folder / shard['file']} {fault}.", again)
+    for shard in shards:
+        frames = sum(clip["frames"] for clip in shard["clips"])
+        if shard["size"] != frames * form.height * form.width * 3:
+            raise RequestError(f"{folder / shard['file']} is not as large as its clips.", again)
     clips = {}
     for shard in shards:
         for clip, frames in zip(shard["clips"], _mapped(folder, shard, form), strict=True):
@@ -133,7 +138,52 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if manifest.pop("sha256", None) != digest(manifest):
         raise RequestError(f"{folder / MANIFEST} is damaged.", "Pack again.")
+    if not _fits(manifest, _MANIFEST) or not all(map(_holds_clips, manifest["shards"])):
+        raise RequestError(f"{folder / MANIFEST} is none of a pack.", "Pack again.")
     return manifest
+
+
+_CLIP = {"video": str, "signature": list, "frames": int, "fps": float}
+_MANIFEST: dict[str, Any] = {
+    "layout": str,
+    "form": {"height": int, "width": int},
+    "captions": [(str, str)],
+    "shards": [
+        {
+            "file": str,
+            "size": int,
+            "sha256": str,
+            "clips": [_CLIP],
+            "left_out": [{"video": str, "reason": str, "signature": list}],
+        }
+    ],
+}
+"""What a manifest holds: the keys that are read, the kind of a list's items, tuples as they are."""
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value of JSON is of a kind, all through."""
+    if isinstance(wanted, dict):
+        return isinstance(value, dict) and all(
+            key in value and _fits(value[key], kind) for key, kind in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(value, list) and all(_fits(item, wanted[0]) for item in value)
+    if isinstance(wanted, tuple):
+        return (
+            isinstance(value, list) and len(value) == len(wanted) and all(map(_fits, value, wanted))
+        )
+    return type(value) is wanted or (wanted is float and type(value) is int)
+
+
+def _holds_clips(shard: dict[str, Any]) -> bool:
+    """Whether a shard lies in the pack's folder, and its clips have frames and a speed."""
+    name = shard["file"]
+    return (
+        name == Path(name).name
+        and "\0" not in name
+        and all(clip["frames"] > 0 and 0 < clip["fps"] <= _FASTEST for clip in shard["clips"])
+    )
 
 
 def digest(values: Any) -> str:
@@ -146,7 +196,7 @@ def _check_form(folder: Path, manifest: dict[str, Any], form: Form) -> None:
     if made == wanted:
         return
     changed = [
-        f"{key} {made.get(key)}, not {wanted[key]}"
+        f"{key} {in_short(made.get(key))}, not {wanted[key]}"
         for key in wanted
         if made.get(key) != wanted[key]
     ]
