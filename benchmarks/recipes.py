@@ -57,6 +57,8 @@ def train_and_judge(name: str, seed: int, path: str | None, folder: Path) -> dic
     if path:
         told["data"] = {"path": path}
     trained = api.train(recipes.resolve(name, told), folder)
+    if trained.ended == "interrupted":
+        raise SystemExit("Interrupted: this training is not recorded.")
     found: dict[str, Any] = {"steps": trained.steps, "seconds": round(trained.seconds, 1)}
     if not asked.splits:
         evaluation = api.evaluate(folder, count=PROMPT_CLIPS)

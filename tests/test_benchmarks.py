@@ -113,7 +113,7 @@ def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
         readme_table, "results", lambda name: race if name == "time_to_accuracy" else recorded(name)
     )
     text = readme_table.table()
-    header, rule, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    header, rule, *rows = text.split("\n\n")[0].splitlines()
     assert header.endswith("| the tutorial's model | a 3D U-Net DDPM (lucidrains) |")
     assert {line.count("|") for line in (header, rule, *rows)} == {6}
     assert "36 M parameters" in text
@@ -121,6 +121,25 @@ def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
     assert "judged by 20 clips, 1 a prompt, each sampled in 50 steps" in text
     assert "Some GPU" in text
     assert "without a GPU" not in text
+
+
+def test_recipes_stand_in_a_table_by_seed_and_what_was_not_run_is_empty(
+    readme_table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = {"share": 0.5, "interval": [0.4, 0.6]}
+    measures = {"PSNR to the true rendering, dB": 23.94, "something else": 1.0}
+    split = {"all": half, "measures": measures}
+    run = {"minutes": 40, "machine": "2 cores", "splits": {"train": split, "held-out": split}}
+    prompts = dict.fromkeys(UNSEEN_PROMPTS, half)
+    own = {"minutes": 4, "machine": "2 cores", "splits": {"all": split}}
+    own |= {"training prompts": half, "prompts": prompts}
+    recipes = {"sprites": {"0": run}, "tutorial": {"0": own, "1": own}}
+    monkeypatch.setattr(readme_table, "results", lambda name: recipes)
+    header, _, *rows = [line for line in readme_table.recipes_table() if line.startswith("|")]
+    assert header == "| recipe | tried on | seed 0 | seed 1 |"
+    assert rows[0] == "| `sprites`, 40 min | training captions | 50.0 % (40.0–60.0) |  |"
+    assert rows[2] == "|  | PSNR to the true rendering, dB | 23.9 |  |"
+    assert f'"{UNSEEN_PROMPTS[0]}", never seen | 50.0 % (40.0–60.0) | 50.0 %' in rows[4]
 
 
 def test_the_plain_recipe_reads_captions_as_our_families_do(time_to_accuracy: Any) -> None:
