@@ -8,54 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from kineograph.core.errors import RequestError
-from kineograph.data.sources import tutorial
-from kineograph.models import gan
-from kineograph.models.base import VideoShape
-from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training.environment import choose_device
 from kineograph.training.loop import Hooks, Status, Trainer
 from kineograph.training.metrics_log import read_metrics
-from kineograph.training.settings import TrainingConfig
 
-TOKENIZER = CaptionTokenizer.train(tutorial.CAPTIONS)
-SMALL: dict[str, Any] = {
-    "steps": 6,
-    "batch_size": 4,
-    "precision": "fp32",
-    "checkpoint_every": 2,
-    "evaluate_every": 0,
-    "warmup": 0.0,
-    "cooldown": 0.0,
-}
+Make = Callable[..., Trainer]
 
 
-def trainer(folder: Path, hooks: Hooks | None = None, **settings: Any) -> Trainer:
-    source = tutorial.Source(tutorial.Config(num_clips=50, num_frames=4, height=16, width=16))
-    torch.manual_seed(7)
-    config = gan.Config(width=16, depth=1, turns_a_step=1)
-    model = gan.Model(config, VideoShape(4, 16, 16), TOKENIZER.vocabulary_size)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(
-        model,
-        source,
-        TOKENIZER,
-        TrainingConfig(**{**SMALL, **settings}),
-        seed=1,
-        folder=folder,
-        hooks=hooks,
-    )
-
-
-def weights(folder: Path, step: int) -> dict[str, dict[str, torch.Tensor]]:
-    place = folder / "checkpoints" / f"step-{step:06d}"
-    names = ("model", "ema", "optimizer")
-    return {name: load_file(place / f"{name}.safetensors") for name in names}
-
-
-def test_every_step_is_a_line_and_the_last_ones_are_kept(tmp_path: Path) -> None:
+def test_every_step_is_a_line_and_the_last_ones_are_kept(trainer: Make, tmp_path: Path) -> None:
     assert trainer(tmp_path, keep_checkpoints=2).run() == "finished"
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -63,27 +25,6 @@ def test_every_step_is_a_line_and_the_last_ones_are_kept(tmp_path: Path) -> None
     assert {"discriminator.total", "generator.total"} <= set(rows[-1])
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step-000004", "step-000006"]
-
-
-def test_training_in_two_pieces_is_training_at_once(tmp_path: Path) -> None:
-    trainer(tmp_path / "whole").run()
-    first = trainer(tmp_path / "pieces", Hooks(progress=_interrupt_at(3)))
-    assert first.run() == "interrupted"
-    second = trainer(tmp_path / "pieces")
-    second.resume()
-    assert second.step == 3
-    assert second.run() == "finished"
-    whole, pieces = weights(tmp_path / "whole", 6), weights(tmp_path / "pieces", 6)
-    for name in whole:
-        assert whole[name].keys() == pieces[name].keys()
-        for key, tensor in whole[name].items():
-            assert torch.equal(tensor, pieces[name][key]), (name, key)
-    drop = ("elapsed",)
-    rows = [
-        [{k: v for k, v in row.items() if k not in drop} for row in read_metrics(path)]
-        for path in tmp_path.glob("*/metrics.jsonl")
-    ]
-    assert rows[0] == rows[1]
 
 
 def _interrupt_at(step: int) -> Callable[[Status], None]:
@@ -94,7 +35,7 @@ def _interrupt_at(step: int) -> Callable[[Status], None]:
     return progress
 
 
-def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named_and_passed_over(trainer: Make, tmp_path: Path) -> None:
     trainer(tmp_path).run()
     newest = tmp_path / "checkpoints" / "step-000006" / "ema.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
@@ -104,12 +45,14 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(tmp_path: Path) -> None:
     assert "step-000006" in again.notes[0]
 
 
-def test_without_a_whole_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+def test_without_a_whole_checkpoint_there_is_nothing_to_resume(
+    trainer: Make, tmp_path: Path
+) -> None:
     with pytest.raises(RequestError, match="no whole checkpoint"):
         trainer(tmp_path).resume()
 
 
-def test_it_ends_early_at_the_accuracy_that_was_asked_for(tmp_path: Path) -> None:
+def test_it_ends_early_at_the_accuracy_that_was_asked_for(trainer: Make, tmp_path: Path) -> None:
     hooks = Hooks(check=lambda model, step: {"a": step / 4, "b": 0.5})
     run = trainer(tmp_path, hooks, stop_at=0.75, evaluate_every=2)
     assert run.run() == "stop_at"
@@ -119,13 +62,13 @@ def test_it_ends_early_at_the_accuracy_that_was_asked_for(tmp_path: Path) -> Non
     assert [row["accuracy"] for row in checked] == [0.5, 0.75]
 
 
-def test_it_ends_with_its_time(tmp_path: Path) -> None:
+def test_it_ends_with_its_time(trainer: Make, tmp_path: Path) -> None:
     run = trainer(tmp_path, steps=100_000, minutes=0.005)
     assert run.run() == "finished"
     assert 0 < run.step < 100_000
 
 
-def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
+def test_the_average_is_what_is_checked(trainer: Make, tmp_path: Path) -> None:
     seen: list[torch.nn.Module] = []
 
     def check(model: torch.nn.Module, step: int) -> dict[str, float]:
@@ -140,7 +83,7 @@ def test_the_average_is_what_is_checked(tmp_path: Path) -> None:
     assert not torch.equal(ours, theirs)
 
 
-def test_the_best_may_be_kept_instead_of_the_last(tmp_path: Path) -> None:
+def test_the_best_may_be_kept_instead_of_the_last(trainer: Make, tmp_path: Path) -> None:
     """Also over an interruption, after which nothing is as good."""
     seen: dict[int, dict[str, torch.Tensor]] = {}
 
@@ -174,7 +117,7 @@ def test_the_best_may_be_kept_instead_of_the_last(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
-    tmp_path: Path, setting: str, value: float
+    trainer: Make, tmp_path: Path, setting: str, value: float
 ) -> None:
     with pytest.raises(RequestError, match=f"training.{setting}"):
         trainer(tmp_path, **{setting: value})
@@ -182,7 +125,7 @@ def test_a_value_out_of_range_is_refused_by_name(
 
 @pytest.mark.parametrize("faster", ["bf16", "fp32"])
 def test_it_trains_in_the_precision_that_is_faster_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
+    trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
     rates = {"bf16": 1.0, "fp32": 1.0} | {faster: 2.0}
     monkeypatch.setattr("kineograph.training.environment.matrix_rates", lambda device: rates)

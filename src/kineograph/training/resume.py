@@ -20,7 +20,7 @@ from kineograph.core.files import check_seal, is_temporary, new_folder, read_jso
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
 from kineograph.training.run_folder import checkpoints
-from kineograph.training.sharding import as_part, set_whole, whole
+from kineograph.training.sharding import as_part, load, whole
 
 AVERAGE = "ema"
 """The file of a checkpoint with the weights that generate, less its ending."""
@@ -73,8 +73,8 @@ class State:
             ) from error
 
     def _restore(self, snapshot: Snapshot) -> None:
-        set_whole(self.model.state_dict(), snapshot["model"])
-        set_whole(self.ema.model.state_dict(), snapshot[AVERAGE])
+        load(self.model, snapshot["model"])
+        load(self.ema.model, snapshot[AVERAGE])
         moments: dict[tuple[str, int], dict[str, Tensor]] = {}
         for key, tensor in snapshot["optimizer"].items():
             owner, number, what = key.split("/")

@@ -62,18 +62,12 @@ def as_part(value: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def set_whole(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Give tensors, in parts or not, the values of whole ones. Raises RuntimeError where names or
-    shapes differ."""
-    if tensors.keys() != values.keys():
-        differ = sorted(tensors.keys() ^ values.keys())
-        raise RuntimeError(f"{', '.join(differ[:3])}: not in both")
-    for name, tensor in tensors.items():
-        if values[name].shape != tensor.shape:
-            raise RuntimeError(f"{name}: {tuple(values[name].shape)}, not {tuple(tensor.shape)}")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(as_part(values[name], tensor))
+def load(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """``load_state_dict`` of whole tensors, whether the module holds parts of them or not."""
+    here = module.state_dict()
+    module.load_state_dict(
+        {name: as_part(each, here[name]) if name in here else each for name, each in values.items()}
+    )
 
 
 def clip(parameters: Sequence[nn.Parameter], longest: float) -> Tensor:
