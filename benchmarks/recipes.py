@@ -32,7 +32,7 @@ class Training:
 
     minutes: float
     splits: Sequence[str] = ()
-    """None for a source that has no splits."""
+    """Empty for a source that has none."""
     clips: int = 512
     """Clips of each split, or of all captions where there are none."""
 

@@ -148,6 +148,11 @@ def test_trackers_wait_until_they_are_named() -> None:
     assert not {"tensorboard", "trackio", "wandb"} & loaded_by("kineograph.api")
 
 
+def test_weights_in_parts_are_loaded_only_where_there_are_any() -> None:
+    """It takes half a second, which every `kineograph generate` would wait for."""
+    assert "torch.distributed.fsdp" not in loaded_by("kineograph.api")
+
+
 def test_judging_needs_no_torch() -> None:
     assert "torch" not in loaded_by(*modules_in("core", "data", "evaluation"))
 

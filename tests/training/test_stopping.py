@@ -87,6 +87,26 @@ def test_in_the_middle_of_a_check_it_ends_and_checks_again_when_it_goes_on(
     assert [row.get("accuracy") for row in rows] == [None, 0.2, None, 0.4, None, 0.6]
 
 
+def test_in_the_check_of_the_last_step_too(trainer: Make, tmp_path: Path) -> None:
+    """Though all steps are done, the training is not: the last line is still to be logged."""
+    calls: list[int] = []
+
+    def check(model: VideoModel, step: int) -> dict[str, float]:
+        calls.append(step)
+        if len(calls) == 1:
+            lasting(60)
+        return {"a": 0.5}
+
+    run = trainer(tmp_path, Hooks(check=check), evaluate_every=6)
+    assert run.run() == "interrupted"
+    again = trainer(tmp_path, Hooks(check=check), evaluate_every=6)
+    again.resume()
+    assert again.run() == "finished"
+    assert calls == [6, 6]
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row.get("accuracy") for row in rows] == [None] * 5 + [0.5]
+
+
 def test_a_second_signal_ends_at_once(trainer: Make, tmp_path: Path) -> None:
     def check(model: VideoModel, step: int) -> dict[str, float]:
         try:

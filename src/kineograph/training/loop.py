@@ -211,6 +211,8 @@ class Trainer:
     def _ended(self) -> Ended | None:
         if self.signals.stop:
             return "interrupted"
+        if self.place.row is not None:  # its check is still to come
+            return None
         if self._good_enough():
             return "stop_at"
         return "finished" if self._progress >= 1 else None
