@@ -27,9 +27,9 @@ def time_to_accuracy(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def readme_table(monkeypatch: pytest.MonkeyPatch) -> Any:
+def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("readme_table")
+    return importlib.import_module("tables")
 
 
 def reached(share: float, low: float, high: float) -> dict[str, Any]:
@@ -101,18 +101,18 @@ def test_clips_of_the_ddpm_are_judged_by_their_own_prompts_and_count_as_few_as_t
 
 
 def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
-    readme_table: Any, monkeypatch: pytest.MonkeyPatch
+    tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = readme_table.results
+    recorded = tables.results
     race = copy.deepcopy(recorded("time_to_accuracy"))
     few = {"clips": 1, "clips_judged": 20, "steps": 1234, "clips_per_second": 0.0934}
     figures = SETTINGS | few | {"parameters": 36_214_227}
     race["models"]["ddpm"] = race["models"]["tutorial_gan"] | figures
     race["gpu"] = "Some GPU"
     monkeypatch.setattr(
-        readme_table, "results", lambda name: race if name == "time_to_accuracy" else recorded(name)
+        tables, "results", lambda name: race if name == "time_to_accuracy" else recorded(name)
     )
-    text = readme_table.table()
+    text = tables.readme()
     header, rule, *rows = text.split("\n\n")[0].splitlines()
     assert header.endswith("| the tutorial's model | a 3D U-Net DDPM (lucidrains) |")
     assert {line.count("|") for line in (header, rule, *rows)} == {6}
@@ -124,7 +124,7 @@ def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
 
 
 def test_recipes_stand_in_a_table_by_seed_and_what_was_not_run_is_empty(
-    readme_table: Any, monkeypatch: pytest.MonkeyPatch
+    tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = {"share": 0.5, "interval": [0.4, 0.6]}
     measures = {"PSNR to the true rendering, dB": 23.94, "something else": 1.0}
@@ -134,8 +134,8 @@ def test_recipes_stand_in_a_table_by_seed_and_what_was_not_run_is_empty(
     own = {"minutes": 4, "machine": "2 cores", "splits": {"all": split}}
     own |= {"training prompts": half, "prompts": prompts}
     recipes = {"sprites": {"0": run}, "tutorial": {"0": own, "1": own}}
-    monkeypatch.setattr(readme_table, "results", lambda name: recipes)
-    header, _, *rows = [line for line in readme_table.recipes_table() if line.startswith("|")]
+    monkeypatch.setattr(tables, "results", lambda name: recipes)
+    header, _, *rows = [line for line in tables.recipes_table() if line.startswith("|")]
     assert header == "| recipe | tried on | seed 0 | seed 1 |"
     assert rows[0] == "| `sprites`, 40 min | training captions | 50.0 % (40.0–60.0) |  |"
     assert rows[2] == "|  | PSNR to the true rendering, dB | 23.9 |  |"

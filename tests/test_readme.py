@@ -40,7 +40,7 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_the_results_are_those_of_the_recorded_benchmark() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "readme_table.py"), "--check"],
+        [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"],
         capture_output=True,
         text=True,
     )

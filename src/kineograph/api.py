@@ -289,8 +289,9 @@ def train(
     """
     folder, device = Path(out), choose_device(recipe.training.device)
     with Signals() as signals, joined(device, recipe.training.timeout) as world:
-        begun = restarts() > 0 and any(checkpoints(folder / "checkpoints"))
-        resume = world.of_first(resume or begun)
+        # Of many machines only that one counts a restart on which a process died.
+        again = any(world.largest(restarts()))
+        resume = world.of_first(resume or (again and any(checkpoints(folder / "checkpoints"))))
         recipe = world.of_first(_settled(recipe, folder, resume) if world.leads else recipe)
         try:
             return _train(recipe, folder, resume, hooks or Hooks(), signals, world)

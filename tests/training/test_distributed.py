@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +113,76 @@ def test_where_a_process_is_killed_the_others_end_and_torchrun_goes_on(
     words = command("tutorial", folder, *SETTINGS, processes=2)
     words.insert(words.index("--standalone"), "--max-restarts=1")
     job = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while not (folder / "checkpoints" / "step-000002").exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(folder / "checkpoints" / "step-000002")
     os.kill(_workers(job.pid)[-1], signal.SIGKILL)
     _, told = job.communicate(timeout=300)
     assert job.returncode == 0, told
     assert_alike(alone, folder)
 
 
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def _workers(parent: int) -> list[int]:
     """The processes that a process has started."""
     told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     return [int(pid) for pid in told.split()]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[list[list[str]]]:
+    """Two network namespaces with a cable between them => what a command in each begins with."""
+    names = [f"kineograph-{os.getpid()}-{k}" for k in range(2)]
+
+    def ip(words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["ip", *words.split()], capture_output=True, text=True)
+
+    if not shutil.which("ip") or ip(f"netns add {names[0]}").returncode:
+        pytest.skip("this machine allows no network namespaces")
+    try:
+        ip(f"netns add {names[1]}")
+        ip(f"-n {names[0]} link add eth0 type veth peer name eth0 netns {names[1]}")
+        for number, name in enumerate(names, 1):
+            ip(f"-n {name} addr add 10.77.0.{number}/24 dev eth0")
+            for device in ("eth0", "lo"):
+                done = ip(f"-n {name} link set {device} up")
+                assert done.returncode == 0, done.stderr
+        yield [["ip", "netns", "exec", name] for name in names]
+    finally:
+        for name in names:
+            ip(f"netns del {name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_hosts_learn_what_one_does(
+    killed: bool, alone: Path, hosts: list[list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    told = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "eth0"}
+    told["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    jobs = []
+    for number, host in enumerate(hosts, 1):
+        words = command("tutorial", folder, *SETTINGS, processes=1)
+        launcher = f"--nnodes 2 --nproc-per-node 1 --max-restarts {int(killed)} --rdzv-backend c10d"
+        launcher += f" --rdzv-endpoint 10.77.0.1:29400 --local-addr 10.77.0.{number} -m"
+        words[1:2] = ["-m", "torch.distributed.run", *launcher.split()]
+        jobs.append(
+            subprocess.Popen(
+                [*host, *words], env=os.environ | told, stderr=subprocess.PIPE, text=True
+            )
+        )
+    if killed:
+        wait_for(folder / "checkpoints" / "step-000002")
+        os.kill(_workers(jobs[1].pid)[-1], signal.SIGKILL)
+    for job in jobs:
+        _, said = job.communicate(timeout=300)
+        assert job.returncode == 0, said
+    assert_alike(alone, folder)
 
 
 @pytest.mark.slow
@@ -142,6 +200,24 @@ def test_many_generate_and_evaluate_what_one_does(alone: Path, tmp_path: Path) -
         told.append([clips, json.loads(made.stdout)["clips"], json.loads(judged.stdout)])
     assert len(told[0][0]) == 70
     assert told[0] == told[1]
+
+
+@pytest.mark.slow
+def test_many_pack_what_one_does(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    words = ("data", "export", "tutorial", "--out", f"{clips}/", "--count", 24)
+    assert run(kineograph(*words)).returncode == 0
+    told, made = [], []
+    for processes in (1, 2):
+        out = tmp_path / f"pack{processes}"
+        words = ("data", "pack", clips, "--out", out, "--json")
+        done = run(kineograph(*words, processes=processes))
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout) | {"folder": ""})
+        made.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert told[0] == told[1]
+    assert told[0]["clips"] == 24
+    assert made[0] == made[1]
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from kineograph.core.errors import MachineError, RequestError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_PATIENCE = 3600.0  # seconds that one waits for the others where nobody set it
+_PATIENCE = 86_400.0  # seconds for others that have more to do; torchrun ends all if one dies
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,6 @@ def test_a_pack_is_made_used_and_made_only_once(call: Any, clips: Path) -> None:
     told = call("data", "pack", "clips", "--workers", "1", "--json").json
     assert told["folder"] == "clips/kineograph-pack"
     assert told["clips"] == 4
-    assert told["complete"]
     assert told["bytes"] == 4 * 10 * 64 * 64 * 3
     again = call("data", "pack", "clips")
     assert again.code == 0
@@ -299,18 +298,6 @@ def test_a_pack_says_what_it_left_out(call: Any, clips: Path) -> None:
     assert Path("elsewhere/manifest.json").exists()
     assert not Path("clips/kineograph-pack").exists()
     assert call("data", "pack", "elsewhere").code == 2
-
-
-def test_ranks_of_torchrun_pack_a_share_each(
-    call: Any, clips: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    shares = []
-    for rank in ("0", "1"):
-        monkeypatch.setenv("RANK", rank)
-        shares.append(call("data", "pack", "clips", "--workers", "1", "--json").json)
-    assert [share["clips"] for share in shares] == [2, 2]
-    assert [share["complete"] for share in shares] == [False, True]
 
 
 def test_help_says_what_it_does(call: Any) -> None:

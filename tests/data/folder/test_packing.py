@@ -1,4 +1,4 @@
-"""A pack holds what decoding gives, survives a kill, is shared by ranks, and notices changes."""
+"""A pack holds what decoding gives, survives a kill, can be shared, and notices changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from kineograph.core.errors import RequestError
-from kineograph.data.folder import cache, packing
+from kineograph.data.folder import cache
 from kineograph.data.folder.cache import Store, open_pack, packed_layout
 from kineograph.data.folder.conform import Form, conform
 from kineograph.data.folder.layouts import Layout, recognise
@@ -67,7 +67,7 @@ def is_mapped(frames: Any) -> bool:
 
 def test_a_pack_holds_what_decoding_gives(folder: Path) -> None:
     done = packed(folder)
-    assert (done.clips, done.left_out, done.complete) == (COUNT, {}, True)
+    assert (done.clips, done.left_out) == (COUNT, {})
     assert done.size == sum(path.stat().st_size for path in files(folder)) == 210 * 16 * 16 * 3
     store = opened(folder)
     for entry in recognise(folder).entries:
@@ -199,46 +199,25 @@ def test_old_leavings_of_a_kill_are_removed_and_fresh_ones_kept(folder: Path) ->
     assert fresh.exists(), "somebody may be writing it now"
 
 
-def test_ranks_share_the_work_and_the_last_one_finishes(folder: Path, tmp_path: Path) -> None:
-    whole = packed(folder)
-    shards = {path.name: path.read_bytes() for path in files(folder)}
+@pytest.mark.parametrize("processes", ["3", "100"])
+def test_work_that_is_shared_comes_to_the_same_pack(
+    processes: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(folder)
+    whole = {path.name: path.read_bytes() for path in files(folder, "*")}
     shutil.rmtree(folder / cache.PACK_NAME)
-    shares = [packed(folder, rank=rank, world_size=3) for rank in (2, 0, 1)]
-    assert [share.complete for share in shares] == [False, False, True]
-    assert sum(share.clips for share in shares) == COUNT
-    assert max(share.shards for share in shares) <= -(-whole.shards // 3)
-    assert {path.name: path.read_bytes() for path in files(folder)} == shards
-    assert len(opened(folder).clips) == COUNT
+    monkeypatch.setenv("WORLD_SIZE", processes)  # here one process does the share of each
+    assert packed(folder).clips == COUNT
+    assert {path.name: path.read_bytes() for path in files(folder, "*")} == whole
 
 
-def test_more_ranks_than_shards_do_no_harm(folder: Path) -> None:
-    (folder / "metadata.csv").write_text("file_name,caption\n1.webp,one\n")
-    assert packed(folder, rank=1, world_size=2).clips == 0
-    assert packed(folder, rank=0, world_size=2).complete
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [({}, (0, 1, 1)), ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, (3, 8, 4))],
-)
-def test_torchrun_says_who_is_who(
-    values: dict[str, str], expected: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+def test_only_the_first_process_finishes_a_pack(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    assert packing.ranks() == expected
-
-
-@pytest.mark.parametrize("values", [("x", "2"), ("2", "2"), ("-1", "2"), ("0", "0")])
-def test_ranks_that_cannot_be_are_refused(
-    values: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RANK", values[0])
-    monkeypatch.setenv("WORLD_SIZE", values[1])
-    with pytest.raises(RequestError, match="RANK"):
-        packing.ranks()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    packed(folder)
+    assert "not finished" in refusal(folder)
 
 
 # ---- changes are noticed -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kineograph.apps import terminal
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
+from kineograph.core.sharing import leads, ranks, together
 
 if TYPE_CHECKING:
     from kineograph.data.clip import Clip, Source
@@ -189,11 +191,9 @@ def _free(stem: str) -> str:
 
 def _workers(wanted: int | None) -> int:
     """Processes to decode with; the ranks of one machine share its processors."""
-    from kineograph.data.folder.packing import ranks
-
     if wanted is not None and not 1 <= wanted <= 1024:
         raise RequestError(f"--workers is {wanted}.", "Choose 1 to 1024.")
-    return wanted or max(1, (os.cpu_count() or 1) // ranks()[2])
+    return wanted or max(1, (os.cpu_count() or 1) // ranks().on_this_machine)
 
 
 class _Progress:
@@ -205,7 +205,7 @@ class _Progress:
         self.done, self.said = done, time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self.said >= self.EVERY:
+        if leads() and time.monotonic() - self.said >= self.EVERY:
             self.said = time.monotonic()
             terminal.say(f"{self.done} {done:,} of {total:,} clips")
 
@@ -275,7 +275,7 @@ def data_pack(
     """Decode the clips of a folder once, and have them at the speed of memory from then on.
 
     Whatever is finished stays finished: after an end, or when clips were added, the same command
-    goes on. Under torchrun the ranks share the work.
+    goes on. Under torchrun the processes share the work.
 
     Args:
         folder: The folder with the clips; or a .tar or a table in it.
@@ -284,24 +284,22 @@ def data_pack(
     """
     from kineograph.data.folder import cache
     from kineograph.data.folder.entry import printable
-    from kineograph.data.folder.packing import pack, ranks
+    from kineograph.data.folder.packing import pack
     from kineograph.data.sources.folder import form_of, layout_of
 
     config = _folder_config(folder, settings)
     if cache.is_pack(folder):
         raise RequestError(f"{folder} is a pack already.", "Name the folder of clips.")
-    rank, world_size, _ = ranks()
-    layout = layout_of(config)
-    packed = pack(
-        layout,
-        form_of(config),
-        out or cache.place(folder, config.pack),
-        workers=_workers(workers),
-        rank=rank,
-        world_size=world_size,
-        progress=_Progress("packed"),
-    )
-    unusable = [] if rank else [e for e in layout.entries if e.status != "used"]
+    layout, place = layout_of(config), out or cache.place(folder, config.pack)
+    work = functools.partial(pack, workers=_workers(workers), progress=_Progress("packed"))
+    if together():  # PyTorch takes a second to load, and alone one does not need it
+        from kineograph.training.distributed import shared_out
+
+        work = shared_out(work)
+    packed = work(layout, form_of(config), place)
+    if not leads():
+        return Answer(None, lambda: None)
+    unusable = [e for e in layout.entries if e.status != "used"]
     left_out = {printable(e.name): f"{e.status}: {e.reason}" for e in unusable}
     left_out |= {printable(video): f"broken: {why}" for video, why in packed.left_out.items()}
     data = {
@@ -311,7 +309,6 @@ def data_pack(
         "bytes": packed.size,
         "shards": packed.shards,
         "made": packed.made,
-        "complete": packed.complete,
     }
     return Answer(data, lambda: _show_pack(packed, left_out))
 
@@ -325,5 +322,3 @@ def _show_pack(packed: Packed, left_out: Mapping[str, str]) -> None:
     if left_out:
         print(f"Left out, {len(left_out):,}:")
         _show_left_out(left_out)
-    if not packed.complete:
-        print("The pack is complete when the other ranks have done their share.")

@@ -1,25 +1,27 @@
 """Writes a pack: every clip decoded once, by several processes, on several machines if need be.
 
 The clips are dealt into shards by their names, so that a clip that comes or goes changes its own
-shard only, and the ranks take turns at the shards. A shard's name carries a digest of all that it
-is made of, settings and files, so one that is there and whole is what would be made: work that was
-ended goes on, and a shard of other settings is never taken for it. Whoever finishes the last shard
-writes the manifest.
+shard only, and the processes that torchrun started take turns at the shards. A shard's name carries
+a digest of all that it is made of, settings and files, so one that is there and whole is what would
+be made: work that was ended goes on, and a shard of other settings is never taken for it. When all
+are there the first process writes the manifest.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
-import os
+import operator
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kineograph.core import sharing
 from kineograph.core.errors import RequestError
 from kineograph.core.files import (
     MANIFEST,
@@ -49,7 +51,6 @@ class Packed:
 
     folder: Path
     clips: int
-    """Clips in the shards of this rank."""
     left_out: dict[str, str]
     """By video, why."""
     size: int
@@ -57,8 +58,6 @@ class Packed:
     made: int
     """Shards that were decoded now; the others were there."""
     shards: int
-    complete: bool
-    """Whether the shards of all ranks are there."""
 
 
 @dataclass(frozen=True)
@@ -76,45 +75,46 @@ def pack(
     folder: Path,
     *,
     workers: int,
-    rank: int = 0,
-    world_size: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Packed:
     """Decode the clips of a layout into shards in ``folder``.
 
-    With ``world_size`` above 1 this makes every so-many-th shard, from ``rank`` on. Raises
-    RequestError where ``folder`` holds something else or nothing can be decoded.
+    Processes that share their work (`core.sharing`) make every so-many-th shard each; then
+    ``workers`` and what ``progress`` is told are those of each. Raises RequestError where
+    ``folder`` holds something else or nothing can be decoded.
     """
     plans = _planned(layout, form)
-    mine = plans[rank::world_size]
     _prepare(folder)
-    shards = {plan.stem: _finished(folder, plan) for plan in mine}
-    missing = [plan for plan in mine if shards[plan.stem] is None]
-    total = sum(len(plan.entries) for plan in mine)
-    done = total - sum(len(plan.entries) for plan in missing)
-    progress(done, total)
-    entries = (entry for plan in missing for entry in plan.entries)
-    with contextlib.closing(conform_all(entries, form, workers)) as results:
-        counted = _counted(results, done, total, progress)
-        for plan in missing:
-            shards[plan.stem] = _make(folder, plan, counted)
-    complete = _finish(folder, plans, layout, form)
-    whole = [shard for shard in shards.values() if shard]
+
+    def make(share: list[_Plan]) -> list[dict[str, Any]]:
+        total = sum(len(plan.entries) for plan in share)
+        entries = (entry for plan in share for entry in plan.entries)
+        with contextlib.closing(conform_all(entries, form, workers)) as results:
+            counted = _counted(results, total, progress)
+            return [_make(folder, plan, counted) for plan in share]
+
+    size = sharing.ranks().size
+    there = sharing.each(functools.partial(_finished, folder), plans)
+    missing = [plan for plan, shard in zip(plans, there, strict=True) if shard is None]
+    made = sharing.each(make, [missing[rank::size] for rank in range(size)])
+    shards = [shard for shard in there if shard] + [shard for share in made for shard in share]
+    shards.sort(key=operator.itemgetter("file"))
+    if sharing.leads():
+        _finish(folder, plans, shards, layout, form)
     return Packed(
         folder,
-        clips=sum(len(shard["clips"]) for shard in whole),
-        left_out={left["video"]: left["reason"] for shard in whole for left in shard["left_out"]},
-        size=sum(shard["size"] for shard in whole),
+        clips=sum(len(shard["clips"]) for shard in shards),
+        left_out={left["video"]: left["reason"] for shard in shards for left in shard["left_out"]},
+        size=sum(shard["size"] for shard in shards),
         made=len(missing),
-        shards=len(mine),
-        complete=complete,
+        shards=len(shards),
     )
 
 
 def _counted(
-    results: Iterator[Conformed | str], done: int, total: int, progress: Progress
+    results: Iterator[Conformed | str], total: int, progress: Progress
 ) -> Iterator[Conformed | str]:
-    for number, result in enumerate(results, done + 1):
+    for number, result in enumerate(results, 1):
         progress(number, total)
         yield result
 
@@ -149,24 +149,23 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             if path.name.startswith(f"{TEMPORARY_PREFIX}shard-"):
-                if time.time() - path.stat().st_mtime > 3600:
-                    path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # others do the same
+                    if time.time() - path.stat().st_mtime > 3600:
+                        path.unlink()
             elif not path.name.startswith((MANIFEST, "shard-", TEMPORARY_PREFIX)):
                 raise RequestError(
                     f"{folder} holds something else: {path.name}.", "Choose another folder."
                 )
 
 
-def _finished(folder: Path, plan: _Plan, quick: bool = False) -> dict[str, Any] | None:
-    """What is told of a shard that is there and whole; ``quick`` does not read its pixels."""
+def _finished(folder: Path, plan: _Plan) -> dict[str, Any] | None:
+    """What is told of a shard that is there and whole."""
     told = folder / f"{plan.stem}.json"
     if not told.is_file():
         return None
     with contextlib.suppress(RequestError, KeyError, TypeError):
         shard: dict[str, Any] = dict(read_json(told))
-        if quick and (folder / shard["file"]).stat().st_size == shard["size"]:
-            return shard
-        if not quick and not cache.fault_of(folder, shard):
+        if not cache.fault_of(folder, shard):
             return shard
     return None
 
@@ -202,11 +201,10 @@ def _make(folder: Path, plan: _Plan, results: Iterator[Conformed | str]) -> dict
     return shard
 
 
-def _finish(folder: Path, plans: list[_Plan], layout: Layout, form: Form) -> bool:
-    """Write the manifest if all shards are there, and remove those that are none of it."""
-    shards = [_finished(folder, plan, quick=True) for plan in plans]
-    if not all(shards):
-        return False
+def _finish(
+    folder: Path, plans: list[_Plan], shards: list[dict[str, Any]], layout: Layout, form: Form
+) -> None:
+    """Write the manifest, and remove the shards that are none of it."""
     captions = [[e.video, e.caption] for e in layout.entries if e.status == "used"]
     manifest = {
         "format": cache.FORMAT,
@@ -221,21 +219,3 @@ def _finish(folder: Path, plans: list[_Plan], layout: Layout, form: Form) -> boo
     for path in folder.glob("shard-*"):
         if path.stem not in stems:
             path.unlink(missing_ok=True)
-    return True
-
-
-def ranks() -> tuple[int, int, int]:
-    """Rank, how many there are, and how many on this machine, as torchrun tells them."""
-    try:
-        rank, world, local = (
-            int(os.environ.get(name, default))
-            for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1"))
-        )
-    except ValueError:
-        rank, world, local = 0, 0, 0
-    if not (0 <= rank < world and local >= 1):
-        raise RequestError(
-            "RANK, WORLD_SIZE and LOCAL_WORLD_SIZE do not fit together.",
-            "Unset them, or let torchrun set them.",
-        )
-    return rank, world, local

@@ -1,7 +1,7 @@
-"""Write the README's table of results from the benchmarks' files, or check that it is theirs.
+"""Write the tables of results from the benchmarks' files, or check that they are theirs.
 
-python benchmarks/readme_table.py            # write
-python benchmarks/readme_table.py --check    # exit 1 if the README says anything else
+python benchmarks/tables.py            # write
+python benchmarks/tables.py --check    # exit 1 if a page says anything else
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SPLITS = {
     "rephrased": "unseen phrasings",
 }
 MEASURES = ("velocity error, px/frame", "PSNR to the true rendering, dB")
-BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
+BEGIN, END = "<!-- {}:begin -->\n", "<!-- {}:end -->"
 
 
 def results(name: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def share(value: float, interval: list[float]) -> str:
     return f"{value:.1%} ({interval[0] * 100:.1f}–{interval[1] * 100:.1f})".replace("%", " %")
 
 
-def table() -> str:
+def readme() -> str:
     """What stands between the README's two marks."""
     race, judge = results("time_to_accuracy"), results("judge")
     models = [race["models"][name] for name in NAMES if name in race["models"]]
@@ -165,18 +165,71 @@ def cost() -> str:
     )
 
 
+def scale() -> str:
+    """What stands between the marks of docs/scale.md."""
+    found = results("scale")
+    lines = [
+        "| recipe, turns of | processes | s a step | foreseen | MB a step | foreseen | MiB each "
+        "| foreseen |",
+        "|---" * 8 + "|",
+    ]
+    for recipe, told in found["recipes"].items():
+        for count, run in told["processes"].items():
+            for each in run["stretches"]:
+                memory = (run["memory"] / 2**20, run["foreseen_memory"] / 2**20)
+                sent = (each["traffic"] / 1e6, each["foreseen_traffic"] / 1e6)
+                lines.append(
+                    f"| `{recipe}`, {' and '.join(each['phases'])} | {count} "
+                    f"| {each['seconds']:.2f} | {each['foreseen_seconds']:.2f} "
+                    f"| {sent[0]:.1f} | {sent[1]:.1f} | {memory[0]:.0f} | {memory[1]:.0f} |"
+                )
+    machine = found["environment"]
+    lines += [
+        "",
+        f"Batches of {found['batch']} on {found['cores']} cores of {machine['processor']}, one "
+        "thread a process: what 4 processes have there is 2 cores. What goes over the wire beside "
+        f"gradients is small (commit {machine['commit'][:7]}).",
+        "",
+        "What the model says of many: the share of the time that each computes, where each "
+        "learns from as many clips as one alone would.",
+        "",
+    ]
+    for recipe, told in found["recipes"].items():
+        counts = list(told["many"][0]["efficiency"])
+        lines += [
+            f"| `{recipe}` on | network | {' | '.join(f'{count} of them' for count in counts)} |",
+            "|---" * (2 + len(counts)) + "|",
+        ]
+        for row in told["many"]:
+            shares = " | ".join(f"{share:.0%}" for share in row["efficiency"].values())
+            lines.append(f"| {row['device']} | {row['network']} | {shares} |".replace("%", " %"))
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"README.md": ("results", readme), "docs/scale.md": ("scale", scale)}
+
+
+def filled(text: str, mark: str, table: str) -> str:
+    """A page with a table between its marks."""
+    begin, end = BEGIN.format(mark), END.format(mark)
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    return re.sub(pattern, lambda _: begin + table + end, text, flags=re.S)
+
+
 def main() -> int:
     """Write, or check."""
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    filled = re.sub(pattern, lambda _: BEGIN + table() + END, text, flags=re.S)
-    if "--check" in sys.argv:
-        if filled != text:
-            print("README.md does not show the recorded results: run benchmarks/readme_table.py")
-        return int(filled != text)
-    path.write_text(filled, encoding="utf-8")
-    return 0
+    code = 0
+    for page, (mark, table) in PAGES.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        new = filled(text, mark, table())
+        if "--check" not in sys.argv:
+            path.write_text(new, encoding="utf-8")
+        elif new != text:
+            print(f"{page} does not show the recorded results: run benchmarks/tables.py")
+            code = 1
+    return code
 
 
 if __name__ == "__main__":
