@@ -6,8 +6,9 @@ Both learn from the same clips, in the same phases, with the same optimisers and
 the weights. The bare loop takes no snapshot to go back to, looks for no number that is not finite,
 logs nothing, and writes no checkpoint. The two take turns, step by step, in one run. A checkpoint
 is timed apart, until it is on the disk, though a training goes on meanwhile; as many of its
-milliseconds count for a step as the recipe's ``checkpoint_every`` says. Prints the ratio of the
-whole and writes ``benchmarks/results/loop_overhead.json``.
+milliseconds count for a step as the recipe's ``checkpoint_every`` says. Told beside it is how long
+a step waits for its clips. Prints the ratio of the whole and writes
+``benchmarks/results/loop_overhead.json``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Bare:
     def __init__(self, trainer: Trainer) -> None:
         self.config, self.device = trainer.config, trainer.device
         self.feed = copy.copy(trainer.feed)
+        self.waited: list[float] = []
+        """Seconds for the clips of each step."""
         self.model = copy.deepcopy(trainer.model)
         self.ema = EMA(self.model, self.config.ema)
         self.optimizers = {
@@ -55,7 +58,9 @@ class Bare:
 
     def step(self, index: int, progress: float) -> None:
         """One step, counted from 0."""
+        came = time.perf_counter()
         frames, tokens = self.feed.at(index)
+        self.waited.append(time.perf_counter() - came)
         batch = TensorBatch(to_model(frames, self.device), tokens.to(self.device), progress)
         for phase in self.model.phases:
             if not phase.start <= progress <= phase.stop:
@@ -155,6 +160,7 @@ def measure(name: str, training: dict[str, Any]) -> dict[str, Any]:
         )
     return {
         "stretches": told,
+        "feed_ms": statistics.median(race.bare.waited) * 1e3,
         "checkpoint_ms": checkpoint * 1e3,
         "checkpoint_every": every,
         "step_ratio": trusted / bare,
@@ -181,7 +187,8 @@ def main() -> None:
             )
         print(
             f"{name}: ratio {found[name]['ratio']:.3f}, with {found[name]['checkpoint_ms']:.0f} ms "
-            f"for a checkpoint every {found[name]['checkpoint_every']} steps"
+            f"for a checkpoint every {found[name]['checkpoint_every']} steps; "
+            f"{found[name]['feed_ms']:.0f} ms of a step for its clips"
         )
     told = {"environment": environment(), "batch": asked.batch, "recipes": found}
     asked.out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ import yaml
 from torch.distributed.run import get_args_parser
 
 from kineograph import recipes
+from kineograph.core import config
 from kineograph.training.run_folder import told
 
 JOBS = Path(__file__).resolve().parent.parent / "docs" / "jobs"
@@ -23,22 +24,10 @@ STAND_INS = {
     "srun": 'exec "$@"',
     "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
 }
-TINY = """
-name = "tiny"
-source = "tutorial"
-family = "flow"
-seed = 0
-[model]
-width = 32
-drawing_width = 16
-turns_a_step = 1
-[training]
-steps = 1000000
-minutes = 0.5
-batch_size = 8
-evaluate_every = 0
-checkpoint_every = 10
-"""
+TINY = {
+    "model": {"width": 32, "drawing_width": 16, "turns_a_step": 1},
+    "training": {"minutes": 0.5, "batch_size": 8, "evaluate_every": 0, "checkpoint_every": 10},
+}
 
 
 def words(text: str, folder: Path, **told: str) -> list[str]:
@@ -94,7 +83,7 @@ def test_the_slurm_file_trains_is_told_to_end_and_goes_on(tmp_path: Path) -> Non
         (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
         (tmp_path / name).chmod(0o755)
     recipe, run, requeued = tmp_path / "tiny.toml", tmp_path / "run", tmp_path / "requeued"
-    recipe.write_text(TINY)
+    recipe.write_text(config.to_toml(recipes.resolve("tutorial", TINY).to_dict()))
     environment: dict[str, Any] = os.environ | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "RECIPE": str(recipe),

@@ -90,16 +90,34 @@ def test_the_duel_of_a_gan_is_the_same_for_many(tmp_path: Path) -> None:
     assert_alike(tmp_path / "one", tmp_path / "two")
 
 
+def take_away(folder: Path) -> None:
+    """As if the machine had been lost after 2 steps."""
+    for newer in ("step-000004", "step-000006"):
+        shutil.rmtree(folder / "checkpoints" / newer)
+
+
+@pytest.mark.slow
+def test_many_in_pieces_come_to_the_same_to_the_byte(tmp_path: Path) -> None:
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    for folder in (whole, pieces):
+        done = run(command("tutorial", folder, *SETTINGS, processes=2))
+        assert done.returncode == 0, done.stderr
+    take_away(pieces)
+    done = run(command(str(pieces / "config.toml"), pieces, "--resume", processes=2))
+    assert done.returncode == 0, done.stderr
+    last = Path("checkpoints", "step-000006")
+    names = [Path("metrics.jsonl"), *(last / f"{n}.safetensors" for n in ("model", "ema"))]
+    for name in [*names, last / "optimizer.safetensors"]:
+        assert (whole / name).read_bytes() == (pieces / name).read_bytes(), name
+
+
 @pytest.mark.slow
 def test_what_many_began_one_can_go_on_with(alone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [*SETTINGS, "--training.weights", "shard"]
     done = run(command("tutorial", folder, *words, processes=2))
     assert done.returncode == 0, done.stderr
-    for newer in ("step-000006", "step-000004"):  # as if it had been taken away after 2 steps
-        for path in sorted((folder / "checkpoints" / newer).iterdir()):
-            path.unlink()
-        (folder / "checkpoints" / newer).rmdir()
+    take_away(folder)
     done = run(command(str(folder / "config.toml"), folder, "--resume"))
     assert done.returncode == 0, done.stderr
     assert_alike(alone, folder)
@@ -169,7 +187,8 @@ def test_two_hosts_learn_what_one_does(
     for number, host in enumerate(hosts, 1):
         words = command("tutorial", folder, *SETTINGS, processes=1)
         launcher = f"--nnodes 2 --nproc-per-node 1 --max-restarts {int(killed)} --rdzv-backend c10d"
-        launcher += f" --rdzv-endpoint 10.77.0.1:29400 --local-addr 10.77.0.{number} -m"
+        launcher += f" --rdzv-endpoint 10.77.0.1:29400 --rdzv-conf is_host={int(number == 1)}"
+        launcher += f" --local-addr 10.77.0.{number} -m"
         words[1:2] = ["-m", "torch.distributed.run", *launcher.split()]
         jobs.append(
             subprocess.Popen(
@@ -205,7 +224,7 @@ def test_many_generate_and_evaluate_what_one_does(alone: Path, tmp_path: Path) -
 @pytest.mark.slow
 def test_many_pack_what_one_does(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
-    words = ("data", "export", "tutorial", "--out", f"{clips}/", "--count", 24)
+    words = ("data", "export", "tutorial", clips, "--layout", "videofolder", "--count", 24)
     assert run(kineograph(*words)).returncode == 0
     told, made = [], []
     for processes in (1, 2):

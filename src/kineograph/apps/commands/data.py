@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import time
@@ -291,12 +290,16 @@ def data_pack(
     if cache.is_pack(folder):
         raise RequestError(f"{folder} is a pack already.", "Name the folder of clips.")
     layout, place = layout_of(config), out or cache.place(folder, config.pack)
-    work = functools.partial(pack, workers=_workers(workers), progress=_Progress("packed"))
+
+    def work() -> Packed:
+        progress = _Progress("packed")
+        return pack(layout, form_of(config), place, workers=_workers(workers), progress=progress)
+
     if together():  # PyTorch takes a second to load, and alone one does not need it
         from kineograph.training.distributed import shared_out
 
         work = shared_out(work)
-    packed = work(layout, form_of(config), place)
+    packed = work()
     if not leads():
         return Answer(None, lambda: None)
     unusable = [e for e in layout.entries if e.status != "used"]

@@ -114,6 +114,7 @@ def pack(
 def _counted(
     results: Iterator[Conformed | str], total: int, progress: Progress
 ) -> Iterator[Conformed | str]:
+    progress(0, total)
     for number, result in enumerate(results, 1):
         progress(number, total)
         yield result
