@@ -7,13 +7,13 @@ The model, for N processes that share batches of B clips, G bytes of gradients i
     seconds of a step = compute(B / N) + sum over its turns of all_reduce(G)
     all_reduce(G)     = 2 (N - 1) latency + 2 (N - 1) / N · G / bandwidth
     bytes on the wire = 2 (N - 1) · G, all processes together
-    memory of each    = what a process takes that learns from B / N clips alone, and 2 G
+    memory of each    = what a process takes that exchanges nothing, and 2 G
 
 (the ring of Patarasuk and Yuan, 2009, with Hockney's two constants). ``compute`` is measured with N
-processes that learn alone at the same time, since those of one machine are in each other's way; the
-two constants with all-reduces of two sizes. Then the N train together, and the bytes are those that
-the loopback counts. Every process has one thread, so that up to as many as there are cores each has
-a machine of its own, so to speak. Writes ``benchmarks/results/scale.json``, with what the model
+processes that do their shares at the same time and exchange nothing, since those of one machine are
+in each other's way; the two constants by averaging gradients of two sizes. Then the N train
+together, and the bytes are those that the loopback counts. Every process has one thread, so that up
+to as many as there are cores each has a machine of its own, so to speak. Writes ``benchmarks/results/scale.json``, with what the model
 says of many machines; ``docs/scale.md`` shows it.
 """
 
@@ -30,10 +30,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from kineograph import recipes
 from kineograph.lessons import begin
@@ -43,10 +44,11 @@ from kineograph.training.environment import environment
 from kineograph.training.loop import Trainer
 from kineograph.training.trial import Stretch, peak_memory, stretches_of
 
+T = TypeVar("T")
 RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
 RECIPES = ("tutorial", "tutorial-gan")
 WARM_UP = 1  # steps of each stretch that do not count
-SMALL, LARGE = 1, 2**22  # numbers in the all-reduces that the two constants come from
+SMALL, LARGE = 1, 2**22  # numbers in the gradients that the two constants come from
 ROUNDS = 10
 PATIENCE = 300.0  # seconds that the processes wait for each other
 LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
@@ -63,7 +65,7 @@ class Network:
 
     @classmethod
     def of(cls, processes: int, small: float, large: float) -> Network:
-        """From the seconds of all-reduces of SMALL and of LARGE numbers."""
+        """From the seconds until SMALL and LARGE numbers are averaged."""
         hops = 2 * (processes - 1)
         sent = hops / processes * 4 * (LARGE - SMALL)
         return cls(small / hops, sent / max(large - small, 1e-9))
@@ -97,7 +99,7 @@ def traffic(turns: Sequence[int], processes: int) -> int:
 
 
 def memory(alone: int, turns: Sequence[int], processes: int) -> int:
-    """Bytes that each process takes, where one that is alone with its clips takes ``alone``.
+    """Bytes that each process takes, where one that exchanges nothing takes ``alone``.
 
     To average, the gradients of a turn are put in a row, and a second row is their mean.
     """
@@ -121,6 +123,24 @@ def efficiencies(compute: float, turns: Sequence[int]) -> list[dict[str, Any]]:
 
 
 # ---- a process that learns ---------------------------------------------------------------------
+
+
+class Apart(World):
+    """One of several that each do a share of every step and exchange nothing."""
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Leave them."""
+
+    def largest(self, *values: float) -> list[float]:
+        """Its own."""
+        return list(values)
+
+    def of_first(self, value: T) -> T:
+        """Its own."""
+        return value
+
+    def take_first(self, tensors: Sequence[Tensor]) -> None:
+        """Leave them."""
 
 
 class Learner:
@@ -165,13 +185,14 @@ def size_of(phase: Phase) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in phase.parameters)
 
 
-def learn_alone(asked: argparse.Namespace) -> None:
-    """One of several that learn at the same time and know nothing of each other.
+def learn_apart(asked: argparse.Namespace) -> None:
+    """One of several that do their shares at the same time.
 
     Says when it is ready for each stretch, and waits for a line before it begins.
     """
     with tempfile.TemporaryDirectory() as folder:
-        learner = Learner(asked.recipe, asked.batch, World(), Path(folder))
+        world = Apart(0, asked.processes[0])
+        learner = Learner(asked.recipes[0], asked.batch, world, Path(folder))
         seconds = []
         for stretch in stretches_of(learner.phases):
             learner.try_(stretch, WARM_UP)
@@ -185,7 +206,7 @@ def learn_together(asked: argparse.Namespace) -> None:
     """One of several that torchrun started; the first says what they came to."""
     with tempfile.TemporaryDirectory() as folder, joined(torch.device("cpu"), PATIENCE) as world:
         network = measured_network(world)
-        learner = Learner(asked.recipe, asked.batch, world, Path(folder))
+        learner = Learner(asked.recipes[0], asked.batch, world, Path(folder))
         found = []
         for stretch in stretches_of(learner.phases):
             learner.try_(stretch, WARM_UP)
@@ -217,7 +238,7 @@ def measured_network(world: World) -> Network | None:
         for _ in range(ROUNDS):
             dist.barrier()
             started = time.perf_counter()
-            dist.all_reduce(tensor)
+            world.average([tensor])
             times.append(time.perf_counter() - started)
         seconds.append(world.largest(statistics.median(times))[0])
     return Network.of(world.size, *seconds)
@@ -231,15 +252,15 @@ def sent() -> int:
 # ---- all of them -------------------------------------------------------------------------------
 
 
-def words(role: str, recipe: str, batch: int, steps: int) -> list[str]:
+def words(role: str, recipe: str, processes: int, batch: int, steps: int) -> list[str]:
     """The arguments of a process that learns."""
-    told = ("--role", role, "--recipe", recipe, "--batch", batch, "--steps", steps)
-    return [__file__, *map(str, told)]
+    told = {"role": role, "recipes": recipe, "processes": processes, "batch": batch, "steps": steps}
+    return [__file__, *(f"--{name}={value}" for name, value in told.items())]
 
 
-def alone(recipe: str, processes: int, batch: int, steps: int) -> tuple[list[float], int]:
-    """So many processes at once, each alone => seconds of a step by stretch, bytes of memory."""
-    command = [sys.executable, *words("alone", recipe, batch // processes, steps)]
+def apart(recipe: str, processes: int, batch: int, steps: int) -> tuple[list[float], int]:
+    """So many processes, each with its share => seconds of a step by stretch, bytes of memory."""
+    command = [sys.executable, *words("apart", recipe, processes, batch, steps)]
     pipe = subprocess.PIPE
     running = [
         subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=one_thread())
@@ -266,7 +287,7 @@ def alone(recipe: str, processes: int, batch: int, steps: int) -> tuple[list[flo
 def together(recipe: str, processes: int, batch: int, steps: int) -> dict[str, Any]:
     """What so many processes come to that train together."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *launcher, *words("together", recipe, batch, steps)]
+    command = [sys.executable, *launcher, *words("together", recipe, processes, batch, steps)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=one_thread())
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -279,7 +300,7 @@ def one_thread() -> dict[str, str]:
 
 def compared(recipe: str, processes: int, batch: int, steps: int) -> dict[str, Any]:
     """What the model says of so many processes, and what was measured."""
-    compute, lone = alone(recipe, processes, batch, steps)
+    compute, lone = apart(recipe, processes, batch, steps)
     found = together(recipe, processes, batch, steps)
     network = Network(**found["network"]) if found["network"] else Network(0.0, 1.0)
     stretches = []
@@ -325,11 +346,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256, help="clips a step, of all together")
     parser.add_argument("--steps", type=int, default=8, help="of each stretch")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--role", choices=("alone", "together"), help=argparse.SUPPRESS)
-    parser.add_argument("--recipe", help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=("apart", "together"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.role:
-        return learn_alone(asked) if asked.role == "alone" else learn_together(asked)
+        return learn_apart(asked) if asked.role == "apart" else learn_together(asked)
     told: dict[str, Any] = {
         "environment": environment(),
         "cores": os.cpu_count(),
