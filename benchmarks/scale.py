@@ -13,8 +13,9 @@ The model, for N processes that share batches of B clips, G bytes of gradients i
 processes that do their shares at the same time and exchange nothing, since those of one machine are
 in each other's way; the two constants by averaging gradients of two sizes. Then the N train
 together, and the bytes are those that the loopback counts. Every process has one thread, so that up
-to as many as there are cores each has a machine of its own, so to speak. Writes ``benchmarks/results/scale.json``, with what the model
-says of many machines; ``docs/scale.md`` shows it.
+to as many as there are cores each has a machine of its own, so to speak. Writes
+``benchmarks/results/scale.json``, with what the model says of many machines; ``docs/scale.md`` shows
+it.
 """
 
 from __future__ import annotations

@@ -191,7 +191,8 @@ def scale() -> str:
         f"gradients is small (commit {machine['commit'][:7]}).",
         "",
         "What the model says of many: the share of the time that each computes, where each "
-        "learns from as many clips as one alone would.",
+        "learns from as many clips as one alone would. The networks are what such ones usually "
+        "give; neither they nor the faster device have been measured.",
         "",
     ]
     for recipe, told in found["recipes"].items():
