@@ -14,8 +14,7 @@ processes that do their shares at the same time and exchange nothing, since thos
 in each other's way; the two constants by averaging gradients of two sizes. Then the N train
 together, and the bytes are those that the loopback counts. Every process has one thread, so that up
 to as many as there are cores each has a machine of its own, so to speak. Writes
-``benchmarks/results/scale.json``, with what the model says of many machines; ``docs/scale.md`` shows
-it.
+``benchmarks/results/scale.json``, with what the model says of many machines, for ``docs/scale.md``.
 """
 
 from __future__ import annotations
