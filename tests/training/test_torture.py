@@ -141,5 +141,6 @@ def test_a_disk_that_ends_leaves_what_is_whole(told: dict[str, Any]) -> None:
     status, error = told["full"]
     assert status == 2
     assert "largest file allowed" in error
-    assert told["kept"][-1] in ("step-000004", "step-000005")
+    # At step 5 the checkpoint of step 4 is written, or under way and lost.
+    assert told["kept"][-1] in ("step-000003", "step-000004")
     assert told["then"] == [0, True]
