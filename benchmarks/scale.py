@@ -266,13 +266,11 @@ def apart(recipe: str, processes: int, batch: int, steps: int) -> tuple[list[flo
         subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=one_thread())
         for _ in range(processes)
     ]
-    told: list[dict[str, Any]] = []
-    while not told:
+    while True:
         lines = [process.stdout.readline() for process in running if process.stdout]
         if not all(lines):
             raise SystemExit("One of the processes has ended; see what it says above.")
         if lines[0] != "ready\n":
-            told = [json.loads(line) for line in lines]
             break
         for process in running:
             assert process.stdin
@@ -280,6 +278,7 @@ def apart(recipe: str, processes: int, batch: int, steps: int) -> tuple[list[flo
             process.stdin.flush()
     for process in running:
         process.communicate()
+    told: list[dict[str, Any]] = [json.loads(line) for line in lines]
     seconds = [max(each) for each in zip(*(found["seconds"] for found in told), strict=True)]
     return seconds, max(found["memory"] or 0 for found in told)
 

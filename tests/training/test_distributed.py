@@ -152,7 +152,7 @@ def _workers(parent: int) -> list[int]:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[list[list[str]]]:
+def hosts() -> Iterator[list[list[str]]]:
     """Two network namespaces with a cable between them => what a command in each begins with."""
     names = [f"kineograph-{os.getpid()}-{k}" for k in range(2)]
 

@@ -79,7 +79,7 @@ def pack(
 ) -> Packed:
     """Decode the clips of a layout into shards in ``folder``.
 
-    Processes that share their work (`core.sharing`) make every so-many-th shard each; then
+    Processes that share their work (`core.sharing`) make as many of the missing shards each; then
     ``workers`` and what ``progress`` is told are those of each. Raises RequestError where
     ``folder`` holds something else or nothing can be decoded.
     """
