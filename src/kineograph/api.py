@@ -127,13 +127,7 @@ def generate_verified(
             f"{count} clips were asked for, each the best of {best_of}.", "Ask for at least one."
         )
     pipeline, prompt = load(model), check_prompt(prompt)
-    decide: Judge = verify_any
-    if "recipe" in pipeline.info:
-        try:
-            decide = judge_of(_trained_on(recipe_of(pipeline), None))
-        except RequestError:  # such as sheets that are not on this machine
-            if best_of > 1:
-                raise
+    decide = judge_of_model(pipeline, needed=best_of > 1)
 
     def make(items: Sequence[int], attempt: int) -> list[Clip]:
         own = seeds.seed_for(seed, attempt) if attempt else seed
@@ -141,6 +135,22 @@ def generate_verified(
         return pipeline.batch(prompts, items, own, num_inference_steps, guidance_scale)
 
     return best_of_attempts(best_of, make, count, decide)
+
+
+def judge_of_model(pipeline: Pipeline, needed: bool = False) -> Judge:
+    """The judge of the source that a model was trained on.
+
+    Where that source cannot be opened, such as sheets that are not on this machine, RequestError is
+    raised if it is ``needed``, and else the words of the prompt decide who judges.
+    """
+    if "recipe" not in pipeline.info:
+        return verify_any
+    try:
+        return judge_of(_trained_on(recipe_of(pipeline), None))
+    except RequestError:
+        if needed:
+            raise
+        return verify_any
 
 
 def verify(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.models.base import VideoModel
 from kineograph.training.loop import Hooks, Status, Trainer
 
@@ -75,3 +80,62 @@ def test_the_best_checkpoint_stays_with_the_newest(trainer: Make, tmp_path: Path
     trainer(tmp_path, Hooks(check=check), evaluate_every=1, keep_checkpoints=2).run()
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step-000002", "step-000004", "step-000006"]
+
+
+# ---- compiled ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_compiled_in_pieces_is_compiled_at_once(
+    trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    settings = {"family": "flow", "compile": True}
+    trainer(tmp_path / "whole", **settings).run()
+    torch._dynamo.reset()
+    first = trainer(tmp_path / "pieces", Hooks(told({4: signal.SIGINT})), **settings)
+    assert first.run() == "interrupted"
+    torch._dynamo.reset()
+    last = trainer(tmp_path / "pieces", **settings)
+    last.resume()
+    assert last.run() == "finished"
+    assert files(tmp_path / "whole", 6) == files(tmp_path / "pieces", 6)
+    trainer(tmp_path / "lines", family="flow").run()
+    compiled, line_by_line = (losses(tmp_path / name) for name in ("whole", "lines"))
+    assert compiled == pytest.approx(line_by_line, rel=1e-3)
+
+
+def losses(folder: Path) -> dict[str, float]:
+    """Of the last step."""
+    row: dict[str, float] = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    return row
+
+
+@pytest.mark.slow
+def test_code_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the first of two trainings, each in a process of its own."""
+    command = [sys.executable, "-m", "kineograph", "train", "tutorial", "--training.compile"]
+    command += ["--training.steps", "3", "--training.batch-size", "4", "--model.width", "16"]
+    command += ["--training.evaluate-every", "0", "--model.autoencoder-share", "0.3"]
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = []
+    for name in ("first", "second"):
+        subprocess.run([*command, "--out", str(tmp_path / name)], check=True)
+        made.append(sorted((tmp_path / "cache/kineograph/compiled").rglob("*.so")))
+    assert made[0]
+    assert made[0] == made[1]
+    assert files(tmp_path / "first", 3) == files(tmp_path / "second", 3)
+
+
+def test_what_cannot_be_compiled(
+    trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RequestError, match="no part that can be compiled"):
+        trainer(tmp_path, family="tutorial_gan", compile=True)
+    with pytest.raises(RequestError, match="each process has whole"):
+        trainer(tmp_path, family="flow", compile=True, weights="shard")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MachineError, match="no C\\+\\+ compiler"):
+        trainer(tmp_path, family="flow", compile=True)

@@ -12,7 +12,6 @@ import importlib
 import inspect
 import io
 import json
-import math
 import os
 import sys
 import traceback
@@ -35,6 +34,7 @@ COMMANDS = {
     "data export": "data",
     "data check": "data",
     "data pack": "data",
+    "serve": "serving",
     "recipes": "looking",
     "sources": "looking",
     "models": "looking",
@@ -122,16 +122,7 @@ def _give(answer: Answer, as_json: bool) -> int:
 
 
 def _as_json(data: Any) -> str:
-    return json.dumps(_finite(data), allow_nan=False, default=str)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity; they become null."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(terminal.finite(data), allow_nan=False, default=str)
 
 
 def _never_fail_to_print() -> None:

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -107,6 +108,22 @@ def _translated(number: int, path: Path, says: str | None) -> KineographError:
     if number == errno.ENAMETOOLONG:
         return RequestError(f"The name {path.name[:40]}... is too long.", "Choose a shorter one.")
     return MachineError(f"{path} failed: {says}.", elsewhere)
+
+
+def cache_folder() -> Path | None:
+    """Where this user's programs keep what can be made again; None where there is no home."""
+    try:
+        if os.environ.get("XDG_CACHE_HOME"):
+            folder = Path(os.environ["XDG_CACHE_HOME"])
+        elif sys.platform == "darwin":
+            folder = Path.home() / "Library/Caches"
+        elif sys.platform == "win32":
+            folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
+        else:
+            folder = Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return folder / "kineograph"
 
 
 def is_temporary(path: str | Path) -> bool:

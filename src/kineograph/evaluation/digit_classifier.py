@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import numpy as np
 from scipy import linalg, ndimage
 
 from kineograph.core.errors import KineographError
-from kineograph.core.files import write_atomically
+from kineograph.core.files import cache_folder, write_atomically
 from kineograph.data.digit_images import BUNDLED_KEY, SIDE, Digits, load, others, part
 
 MAX_TRAINED = 4000
@@ -183,19 +181,9 @@ def _features(pictures: np.ndarray) -> np.ndarray:
 
 def _cache_file(key: str) -> Path | None:
     """Where the classifier of a data set is kept; None where there is no home for it."""
-    try:
-        if os.environ.get("XDG_CACHE_HOME"):
-            folder = Path(os.environ["XDG_CACHE_HOME"])
-        elif sys.platform == "darwin":
-            folder = Path.home() / "Library/Caches"
-        elif sys.platform == "win32":
-            folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-        else:
-            folder = Path.home() / ".cache"
-    except RuntimeError:
-        return None
+    folder = cache_folder()
     name = hashlib.sha256(f"{_FORMAT} {MAX_TRAINED} {MAX_TESTED} {key}".encode()).hexdigest()
-    return folder / "kineograph" / f"digits-{name[:16]}.npz"
+    return folder / f"digits-{name[:16]}.npz" if folder else None
 
 
 def _read(file: Path) -> Classifier | None:

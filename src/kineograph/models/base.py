@@ -70,25 +70,44 @@ def lasting(phases: Sequence[Phase]) -> list[Phase]:
     return [replace(phase, start=0.0) for phase in phases if phase.stop == 1.0]
 
 
+Watch = Callable[[float, Callable[[], Tensor]], None]
+"""Told after each step of a generation how much of it is done, 0 to 1, and what gives the clips
+(B, T, C, H, W) as they look by then. What it raises ends the generation."""
+
+
 class VideoModel(nn.Module, ABC):
-    """Text and noise => clips."""
+    """Text and noise => clips.
+
+    A part of it with an attribute ``compiled``, False at first, runs as compiled code once that is
+    True (`training/compiling.py`).
+    """
 
     shape: VideoShape
     phases: list[Phase]
     noise_shape: tuple[int, ...]
     """The noise of one clip."""
+    default_steps: int | None = None
+    """Steps of a generation unless others are asked for; None where it takes none."""
     language_model: LanguageModel | None = None
     """Who reads the captions, where that is a pretrained one. Its weights are no part of the model,
     and a model folder holds them beside it."""
 
     @abstractmethod
     def generate(
-        self, tokens: Tensor, noise: Tensor, *, steps: int | None, guidance_scale: float
+        self,
+        tokens: Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None,
+        guidance_scale: float,
+        negative: Tensor | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """Tokens (B, L) and noise (B, *noise_shape) => clips (B, T, C, H, W) in [-1, 1].
 
-        ``steps`` and ``guidance_scale`` mean something to families that generate in steps; one
-        that makes the whole clip in a single pass ignores them.
+        ``steps`` and ``guidance_scale`` mean something to families that generate in steps, as do
+        ``negative`` tokens (B, L), of what guidance leads away from; one that makes the whole clip
+        in a single pass ignores them, and nobody can ``watch``.
         """
 
     def distilled(self, steps: int, start_share: float) -> list[Phase]:
@@ -116,10 +135,14 @@ def to_frames(clips: Tensor) -> np.ndarray:
     return pixels.to(torch.uint8).movedim(2, -1).contiguous().cpu().numpy()
 
 
-def noise_for(seed: int, items: Sequence[int], shape: tuple[int, ...]) -> Tensor:
-    """Standard normal noise (len(items), *shape): item i has a stream of its own."""
+def noise_for(seed: int | Sequence[int], items: Sequence[int], shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise (len(items), *shape): item i of a seed has a stream of its own.
+
+    One seed is for all, several are one for each.
+    """
+    each = [seed] * len(items) if isinstance(seed, int) else seed
     rows = []
-    for item in items:
+    for seed, item in zip(each, items, strict=True):
         generator = torch.Generator().manual_seed(seeds.seed_for(seed, item))
         rows.append(torch.randn(shape, generator=generator))
     return torch.stack(rows)

@@ -68,6 +68,7 @@ def save(
         "model": config.to_dict(model_config),
         "shape": asdict(model.shape),
         "vocabulary_size": tokenizer.vocabulary_size,
+        "num_inference_steps": model.default_steps,
         "info": dict(info),
     }
     weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}

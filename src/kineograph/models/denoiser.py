@@ -8,7 +8,9 @@ Xie 2023).
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -152,6 +154,7 @@ class Denoiser(nn.Module):
         self.out = nn.ModuleList(nn.Linear(width, 2 * length) for length in lengths)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
+        self.compiled = False
 
     def forward(self, noisy: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor) -> Tensor:
         """``prompted`` (B,) says whose caption counts.
@@ -162,6 +165,12 @@ class Denoiser(nn.Module):
         it, exactly. σ is that of each number in each frequency.
         """
         heard = torch.where(prompted[:, None, None, None], self.text(tokens), self.no_text)
+        clean = _compiled() if self.compiled else Denoiser._clean
+        return clean(self, noisy, t, heard)
+
+    def _clean(self, noisy: Tensor, t: Tensor, heard: Tensor) -> Tensor:
+        """With the words heard (B, objects, listeners, F): all that costs time, and of sizes that
+        are the same in every step."""
         told = self.told(heard.permute(2, 0, 1, 3).flatten(1, 2))  # (listeners, B · objects, width)
         # The caption acts by linear maps: deeper ones would fit the captions of the training, and a
         # word that stands alone for the first time would mean whatever they happen to give.
@@ -219,6 +228,12 @@ class Denoiser(nn.Module):
             for out, part in zip(self.out, parts, strict=True)
         ]
         return torch.cat(codes, 2)
+
+
+@functools.cache
+def _compiled() -> Callable[[Denoiser, Tensor, Tensor, Tensor], Tensor]:
+    """Never for changing sizes: which code runs would depend on what has run before."""
+    return torch.compile(Denoiser._clean, dynamic=False)
 
 
 def time_features(t: Tensor) -> Tensor:

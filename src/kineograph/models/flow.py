@@ -30,12 +30,11 @@ from torch import Tensor
 
 from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
 from kineograph.models.denoiser import Denoiser, DenoiserConfig, words_of
 from kineograph.models.meanings import MeaningAutoencoder
 from kineograph.text.pretrained import LanguageModel
 
-DEFAULT_STEPS = 8
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 
 
@@ -54,6 +53,8 @@ class Config(DenoiserConfig):
 
 class Model(VideoModel):
     """Autoencoder and denoiser, with their objectives."""
+
+    default_steps = 8
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
@@ -77,7 +78,6 @@ class Model(VideoModel):
             "denoiser",
             list(self.denoiser.parameters()),
             self.denoiser_losses,
-            learning_rate=2.0,
             start=config.autoencoder_share,
         )
         self.phases = [
@@ -111,21 +111,35 @@ class Model(VideoModel):
         return {"total": weighted.mean(), "error": error.mean()}
 
     def generate(
-        self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
+        self,
+        tokens: Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None = None,
+        guidance_scale: float = 1,
+        negative: Tensor | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """Clean codes that it follows are told the caption, or ``guidance_scale`` as far from
-        those told without it."""
+        those told without it, or told what is not wanted."""
         with_text = torch.ones(len(noise), dtype=torch.bool, device=noise.device)
 
         def clean(x: Tensor, times: Tensor) -> Tensor:
             told: Tensor = self.denoiser(x, times, tokens, with_text)
             if guidance_scale == 1:
                 return told
-            plain = self.denoiser(x, times, tokens, ~with_text)
+            if negative is None:
+                plain = self.denoiser(x, times, tokens, ~with_text)
+            else:
+                plain = self.denoiser(x, times, negative, with_text)
             guided: Tensor = plain + guidance_scale * (told - plain)
             return guided
 
-        return self.autoencoder.clips(followed(clean, noise, steps or DEFAULT_STEPS))
+        def seen(done: float, guess: Tensor) -> None:
+            if watch:
+                watch(done, lambda: self.autoencoder.clips(guess))
+
+        return self.autoencoder.clips(followed(clean, noise, steps or self.default_steps, seen))
 
     def distilled(self, steps: int, start_share: float) -> list[Phase]:
         """Reflow (Liu et al. 2022, §2.2): learn the straight ways from noise to what the model, as
@@ -161,10 +175,16 @@ class Model(VideoModel):
         return {"noise": noise, "ends": ends, "prompted": prompted}
 
 
-def followed(clean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+def followed(
+    clean: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    steps: int,
+    seen: Callable[[float, Tensor], None] = lambda done, guess: None,
+) -> Tensor:
     """Heun's method from t = 0 to 1 in equal steps of two evaluations, the last of one.
 
-    ``clean`` of x_t (B, T, D) and t (B,) is x̂₁, and the velocity (x̂₁ − x_t) / (1 − t).
+    ``clean`` of x_t (B, T, D) and t (B,) is x̂₁, and the velocity (x̂₁ − x_t) / (1 − t). After each
+    step ``seen`` is told t and where the last velocity leads, which is x̂₁ in the end.
     """
 
     def velocity(x: Tensor, t: float) -> Tensor:
@@ -177,4 +197,5 @@ def followed(clean: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: in
         if following < 1:
             slope = (slope + velocity(x + slope / steps, following)) / 2
         x = x + slope / steps
+        seen(following, x + (1 - following) * slope)
     return x

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
 from kineograph.models.denoiser import Denoiser, DenoiserConfig
 from kineograph.models.layers import ResidualMLP
 from kineograph.models.objects import Codes
@@ -136,7 +136,14 @@ class Model(VideoModel):
         ]
 
     def generate(
-        self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
+        self,
+        tokens: Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None = None,
+        guidance_scale: float = 1,
+        negative: Tensor | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """One forward pass; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
         return self.autoencoder.clips(self.generator(noise, tokens))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
 from kineograph.models import draws
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape
+from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
 from kineograph.text.encoders import MeanOfEmbeddings
 
 NOISE = 100
@@ -99,7 +99,14 @@ class Model(VideoModel):
         ]
 
     def generate(
-        self, tokens: Tensor, noise: Tensor, *, steps: int | None = None, guidance_scale: float = 1
+        self,
+        tokens: Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None = None,
+        guidance_scale: float = 1,
+        negative: Tensor | None = None,
+        watch: Watch | None = None,
     ) -> Tensor:
         """Every frame by itself; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
         text = self.embedding(tokens).repeat_interleave(self.shape.num_frames, dim=0)

@@ -114,10 +114,15 @@ def _check_format(path: Path, count: int) -> None:
         )
 
 
+def usual_scale(height: int, width: int) -> int:
+    """Pixels on a side that each pixel becomes, where nobody asked for a number."""
+    return max(1, round(USUAL_SIDE / max(1, height, width)))
+
+
 def _encoded(clip: Clip, form: str, scale: int | None, metadata: Tags) -> bytes:
     """One clip => the bytes of a file of that form (mp4, webm, gif, webp)."""
     if scale is None:
-        scale = max(1, round(USUAL_SIDE / max(1, *clip.frames.shape[1:3])))
+        scale = usual_scale(*clip.frames.shape[1:3])
     if form in ("gif", "webp"):
         picture = cast(Literal["gif", "webp"], form)
         return animation_bytes(clip, picture, scale=scale, metadata=metadata)

@@ -16,7 +16,7 @@ from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import check_prompt
 from kineograph.models import checkpoint
-from kineograph.models.base import VideoModel, noise_for, to_frames
+from kineograph.models.base import VideoModel, Watch, noise_for, to_frames
 from kineograph.text.tokenizer import CaptionTokenizer
 
 _AT_ONCE = 64  # clips in one forward pass
@@ -60,11 +60,18 @@ class Pipeline:
         self,
         prompts: Sequence[str],
         items: Sequence[int],
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         num_inference_steps: int | None = None,
         guidance_scale: float = 1.0,
+        negative_prompt: str = "",
+        watch: Watch | None = None,
     ) -> list[Clip]:
         """A clip for each prompt, from the item of the seed's noise that stands beside it.
+
+        A seed for each is as good as one for all. Guidance of more than 1 leads away from the
+        ``negative_prompt``, where there is one, instead of from clips without a prompt. ``watch``
+        is told of each step, where a model takes several; more than 64 clips are made in rounds,
+        each of which is told from 0 to 1.
 
         Raises RequestError for less than one step, or a guidance scale that is no number.
         """
@@ -74,13 +81,22 @@ class Pipeline:
             raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
         device = next(self.model.parameters()).device
         tokens = torch.from_numpy(self.tokenizer.encode(prompts)).to(device)
+        negative = None
+        if negative_prompt:
+            negative = torch.from_numpy(self.tokenizer.encode([negative_prompt])).to(device)
         fps = float(self.info.get("fps", DEFAULT_FPS))
 
         def some(first: int) -> list[Clip]:
             part = slice(first, first + _AT_ONCE)
-            noise = noise_for(seed, items[part], self.model.noise_shape).to(device)
+            own = seed if isinstance(seed, int) else seed[part]
+            noise = noise_for(own, items[part], self.model.noise_shape).to(device)
             made = self.model.generate(
-                tokens[part], noise, steps=num_inference_steps, guidance_scale=guidance_scale
+                tokens[part],
+                noise,
+                steps=num_inference_steps,
+                guidance_scale=guidance_scale,
+                negative=None if negative is None else negative.expand(len(noise), -1),
+                watch=watch,
             )
             pairs = zip(to_frames(made), prompts[part], strict=True)
             return [Clip(frames, prompt, fps=fps) for frames, prompt in pairs]

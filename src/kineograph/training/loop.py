@@ -20,6 +20,7 @@ from kineograph.data.loader import Loader
 from kineograph.models.base import VideoModel
 from kineograph.text.tokenizer import CaptionTokenizer
 from kineograph.training import resume, sharding
+from kineograph.training.compiling import compile_networks
 from kineograph.training.distributed import World, check_batch
 from kineograph.training.ema import EMA
 from kineograph.training.environment import choose_device, with_precision
@@ -100,6 +101,8 @@ class Trainer:
         self.model = model.to(self.device).train()
         self.world.take_first([*self.model.state_dict().values()])
         self.ema = EMA(self.model, config.ema)
+        if config.compile:
+            compile_networks(self.model)
         self._whole: VideoModel | None = None
         if config.weights == "shard" and self.world.size > 1:
             self._whole = copy.deepcopy(self.ema.model).cpu()

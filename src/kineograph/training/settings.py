@@ -36,6 +36,9 @@ class TrainingConfig:
     last ones."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of matrix products and convolutions (autocast); auto is the faster one on this device."""
+    compile: bool = False
+    """Turn the denoiser into code for this machine (torch.compile): the first steps take a minute,
+    or some seconds where such code was made before, and all others less."""
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
     loader_workers: int | None = None
@@ -82,6 +85,11 @@ class TrainingConfig:
             )
         if self.stop_at is not None and not 0 < self.stop_at <= 1:
             raise RequestError(f"training.stop_at is {self.stop_at}.", "It is a share, like 0.95.")
+        if self.compile and self.weights == "shard":
+            raise RequestError(
+                "training.compile is for networks that each process has whole.",
+                "Set training.weights to replicate, or leave training.compile away.",
+            )
         check_trackers(self.trackers)
 
 

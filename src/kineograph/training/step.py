@@ -21,6 +21,7 @@ from kineograph.core.errors import MachineError, RequestError
 from kineograph.models import draws
 from kineograph.models.base import Phase, TensorBatch, to_model
 from kineograph.training import schedules, sharding
+from kineograph.training.compiling import not_compiled
 from kineograph.training.distributed import World
 from kineograph.training.feed import Feed
 from kineograph.training.resume import State
@@ -191,7 +192,7 @@ class Stepper:
     def _first_not_finite(self, phases: list[Phase], batch: list[TensorBatch], place: Place) -> str:
         """Once more, to see what is the first not to be finite."""
         for turn, phase in enumerate(phases):
-            with watched(self.state.model) as found:
+            with not_compiled(self.config.compile), watched(self.state.model) as found:
                 losses = self._gradients(phase, batch, place, turn)
             found = [name for some in self.world.gathered(found[:1]) for name in some]
             bad_losses = [name for name, value in losses.items() if not value.isfinite()]

@@ -1,0 +1,153 @@
+"""What does the service cost? Requests and clips a second, beside the bare pipeline, in one run.
+
+    python benchmarks/serve.py
+
+The bare pipeline makes the same clips in as large batches, has them judged and encodes them, in one
+process. Prints how many times as long the service takes, from the first request to the last clip,
+and how long a request for a job's status takes meanwhile; writes ``benchmarks/results/serve.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kineograph import api, recipes
+from kineograph.data.animation import animation_bytes
+from kineograph.data.video_io import video_bytes
+from kineograph.evaluation.best_of import best_of
+from kineograph.sampling.export import usual_scale
+from kineograph.training.environment import environment
+
+RESULTS = Path(__file__).resolve().parent / "results" / "serve.json"
+PROMPT = "circle moving up-right"
+RECIPES = {"gan": "tutorial-gan", "flow": "tutorial"}
+CLIPS, AT_ONCE, ROUNDS = 256, 16, 3
+
+
+def bare(model: Path) -> float:
+    """Seconds for all clips without a service: made, judged, encoded."""
+    pipeline = api.load(model)
+    judge = api.judge_of_model(pipeline)
+
+    def some(seeds: range) -> None:
+        def make(which: Any, attempt: int) -> Any:
+            return pipeline.batch(
+                [PROMPT] * len(which), [0] * len(which), [seeds[i] for i in which]
+            )
+
+        for clip, _ in best_of(1, make, len(seeds), judge):
+            animation_bytes(clip, "webp")
+            video_bytes(clip, "mp4", scale=usual_scale(*clip.frames.shape[1:3]))
+
+    some(range(AT_ONCE))  # warms up
+    started = time.perf_counter()
+    for first in range(0, CLIPS, AT_ONCE):
+        some(range(first, first + AT_ONCE))
+    return time.perf_counter() - started
+
+
+def served(client: httpx.Client) -> tuple[float, float, list[float]]:
+    """Seconds for all clips, for all requests for them, and of each question for a status."""
+    started = time.perf_counter()
+    names = []
+    for seed in range(CLIPS):
+        answer = client.post("/v1/videos", json={"prompt": PROMPT, "seed": seed})
+        names.append(answer.raise_for_status().json()["id"])
+    asked = time.perf_counter() - started
+    latencies = []
+    for name in names:
+        while True:
+            before = time.perf_counter()
+            status = client.get(f"/v1/videos/{name}").json()["status"]
+            latencies.append(time.perf_counter() - before)
+            if status == "completed":
+                break
+            time.sleep(0.02)
+    return time.perf_counter() - started, asked, latencies
+
+
+def with_service(model: Path, folder: Path) -> tuple[float, float, list[float]]:
+    """The same, of a server in a process of its own, after a round that warms up."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "kineograph", "serve", "--port", str(port)]
+    command += ["--model", str(model), "--data", str(folder), "--at-once", str(AT_ONCE)]
+    with (folder.parent / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--queue", str(2 * CLIPS)], stderr=log, env=os.environ
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.1)
+            served(client)
+            return served(client)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def measure(recipe: str, folder: Path) -> dict[str, Any]:
+    """A model of two steps, which takes as long as one of many; the median of some rounds."""
+    model = folder / recipe
+    short = {"training": {"steps": 2, "batch_size": 4, "evaluate_every": 0}}
+    api.train(recipes.resolve(recipe, short), model)
+    alone, service, asks, latencies = [], [], [], []
+    for number in range(ROUNDS):
+        alone.append(bare(model))
+        whole, asked, each = with_service(model, folder / f"kept-{recipe}-{number}")
+        service.append(whole)
+        asks.append(asked)
+        latencies += each
+    return {
+        "ratio": round(statistics.median(s / b for s, b in zip(service, alone, strict=True)), 3),
+        "clips_a_second": {
+            "bare": round(CLIPS / statistics.median(alone), 1),
+            "served": round(CLIPS / statistics.median(service), 1),
+        },
+        "requests_a_second": round(CLIPS / statistics.median(asks), 1),
+        "status_milliseconds": {
+            "median": round(1000 * statistics.median(latencies), 2),
+            "p99": round(1000 * statistics.quantiles(latencies, n=100)[98], 2),
+        },
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for family, recipe in RECIPES.items():
+            found[family] = measure(recipe, Path(folder))
+            print(
+                f"{family}: the service takes {found[family]['ratio']:.2f} times the bare pipeline"
+            )
+            print(f"  {found[family]}")
+    told = {"environment": environment(), "clips": CLIPS, "at_once": AT_ONCE, "families": found}
+    asked.out.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

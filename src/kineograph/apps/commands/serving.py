@@ -1,0 +1,163 @@
+"""Serving: the HTTP service, for programs and for the studio."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from kineograph.apps import terminal
+from kineograph.apps.commands.runs import RUNS
+from kineograph.core.errors import RequestError, in_short
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+KEY_VARIABLE = "KINEOGRAPH_API_KEY"
+DATABASE_VARIABLE = "KINEOGRAPH_DATABASE"
+_SHORTEST_KEY = 16  # characters; a shorter one can be guessed
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+
+def serve(
+    *,
+    model: tuple[Path, ...] = (RUNS,),
+    data: Path = Path("service"),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    name: tuple[str, ...] = (),
+    api_key_file: Path | None = None,
+    workers: int = 1,
+    at_once: int = 16,
+    queue: int = 256,
+    keep_days: float = 30.0,
+    keep_gigabytes: float = 4.0,
+) -> int:
+    """Serve the models to programs that speak OpenAI's videos protocol.
+
+    Args:
+        model: Models, runs, or folders of runs; new ones are found while it serves.
+        data: A folder for all that it keeps: jobs and what was made. Several machines that serve
+            one queue keep it in PostgreSQL, whose address is in KINEOGRAPH_DATABASE.
+        host: The address to listen at. Any but this machine's own needs an API key.
+        port: The port to listen at.
+        name: Further host names by which it is called, such as that of a proxy.
+        api_key_file: A file of API keys, one a line, instead of KINEOGRAPH_API_KEY.
+        workers: Processes that make clips.
+        at_once: Clips of one kind that a worker makes together.
+        queue: Jobs that may wait; more are told to come again.
+        keep_days: Days after which a clip goes, unless it is a favourite.
+        keep_gigabytes: Of clips that are kept; beyond, the oldest go.
+    """
+    keys = _keys(api_key_file)
+    if not _is_local(host) and not keys:
+        raise RequestError(
+            f"{host} can be reached from other machines, and there is no API key.",
+            f"Set {KEY_VARIABLE}, or --api-key-file, or leave --host away.",
+        )
+    for setting, value in {"workers": workers, "at_once": at_once, "queue": queue}.items():
+        if value < 1:
+            raise RequestError(
+                f"--{setting.replace('_', '-')} is {value}.", "It must be 1 or more."
+            )
+    from kineograph.apps.service.guard import Guarded
+    from kineograph.apps.service.jobs import Limits
+    from kineograph.apps.service.logs import log_as_json
+    from kineograph.apps.service.server import Service, make_app
+
+    listening = _listening(host, port)
+    port = listening.getsockname()[1]  # of 0 the system makes one that is free
+    called = [*_LOCAL, *name, f"[{host}]" if ":" in host else host]
+    hosts = [*called, *(f"{each}:{port}" for each in called)]
+    limits = Limits(queued=queue, seconds=keep_days * 86_400, bytes=int(keep_gigabytes * (1 << 30)))
+    app = make_app(
+        Service(
+            jobs=os.environ.get(DATABASE_VARIABLE) or str(data),
+            models=tuple(model),
+            guarded=Guarded(hosts, keys),
+            workers=workers,
+            at_once=at_once,
+            limits=limits,
+        )
+    )
+    log_as_json()
+    terminal.say(f"Serving at http://{called[-1]}:{port}/v1. Ctrl-C ends it.")
+    _run(app, listening)
+    return 0
+
+
+def _run(app: FastAPI, listening: socket.socket) -> None:
+    """Until Ctrl-C or SIGTERM; both are a good end."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """As uvicorn does, but without raising them again in the end."""
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.of.ending = True  # who follows a job hears no more, and lets go
+            super().handle_exit(sig, frame)
+
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=1 << 16,
+    )
+    Server(settings).run([listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Raises RequestError where nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise RequestError(
+            f"Nothing can listen at {host}:{port}: {in_short(error)}.", "Choose another --port."
+        ) from error
+    return listening
+
+
+def _keys(file: Path | None) -> list[str]:
+    from kineograph.core.files import translate_os_errors
+
+    told = os.environ.get(KEY_VARIABLE, "")
+    if file is not None:
+        with translate_os_errors(file):
+            told = file.read_text(encoding="utf-8")
+    keys = [line.strip() for line in told.splitlines() if line.strip()]
+    if file is not None and not keys:
+        raise RequestError(f"{file} holds no key.", "Write one into it, a line each.")
+    if any(len(key) < _SHORTEST_KEY for key in keys):
+        raise RequestError(
+            "An API key is too short.", f"Use {_SHORTEST_KEY} characters or more, drawn at random."
+        )
+    return keys
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

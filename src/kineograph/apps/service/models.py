@@ -1,0 +1,108 @@
+"""The models that can be asked, told from their folders, which are not opened for that."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kineograph.apps.commands.runs import run_folders
+from kineograph.core.conventions import DEFAULT_FPS
+from kineograph.core.errors import KineographError, RequestError, nearest
+from kineograph.core.files import read_json
+
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model folder, by the name of its run."""
+
+    name: str
+    folder: Path
+    written_at: float
+    """Seconds since 1970."""
+    family: str
+    source: str
+    """What it was trained on."""
+    num_frames: int
+    height: int
+    width: int
+    fps: float
+    num_inference_steps: int | None
+    """What it takes unless somebody asks for another number; None where it takes no steps."""
+    captions: tuple[str, ...] = field(repr=False)
+    accuracy: float | None
+
+
+class Models:
+    """Those in some places, each a model, a run or a folder of runs; new ones are found, too."""
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self.places = places
+
+    def all(self) -> list[Known]:
+        """The newest first; a run that has no model yet, or a broken one, is passed over."""
+        found: dict[str, Known] = {}
+        for place in self.places:
+            for folder in _folders(place):
+                with contextlib.suppress(KineographError, KeyError, TypeError, ValueError, OSError):
+                    known = _told(folder)
+                    found.setdefault(known.name, known)
+        return sorted(found.values(), key=lambda known: known.written_at, reverse=True)
+
+    def named(self, name: str | None) -> Known:
+        """A model by its name, or the newest. Raises RequestError where there is none."""
+        known = self.all()
+        if not known:
+            raise RequestError("There is no model yet.", "Train one: kineograph demo.")
+        if name is None:
+            return known[0]
+        for each in known:
+            if each.name == name:
+                return each
+        names = [each.name for each in known]
+        guess = nearest(name, names)
+        raise RequestError(
+            f'There is no model "{name}".',
+            (f'Did you mean "{guess}"? ' if guess else "") + f"Known: {', '.join(names)}.",
+        )
+
+
+def _folders(place: Path) -> list[Path]:
+    """Model folders: the place itself, its ``model``, or those of the runs in it."""
+    for own in (place, place / "model"):
+        if (own / _CONFIG).is_file():
+            return [own]
+    return [run / "model" for run in run_folders(place)]
+
+
+def _told(folder: Path) -> Known:
+    described = read_json(folder / _CONFIG)
+    shape, info = _mapping(described["shape"]), _mapping(described["info"])
+    run = folder.resolve()
+    recipe = _mapping(info.get("recipe", {}))
+    steps: Any = described.get("num_inference_steps")
+    accuracy = info.get("accuracy")
+    return Known(
+        name=run.parent.name if run.name == "model" else run.name,
+        folder=folder,
+        written_at=(folder / _CONFIG).stat().st_mtime,
+        family=str(described["family"]),
+        source=str(_mapping(recipe.get("data", {})).get("source", "")),
+        num_frames=int(shape["num_frames"]),
+        height=int(shape["height"]),
+        width=int(shape["width"]),
+        fps=float(info.get("fps", DEFAULT_FPS)),
+        num_inference_steps=None if steps is None else int(steps),
+        captions=tuple(map(str, info.get("captions", ()))),
+        accuracy=None if accuracy is None else float(accuracy),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    return value

@@ -1,0 +1,256 @@
+"""The process that makes clips: takes jobs from the queue, a batch at a time.
+
+It speaks with nobody but the queue. Its standard input tells it that there may be a job (a line),
+or that nobody needs it any more (the end of it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kineograph import api
+from kineograph.apps.service import opened
+from kineograph.apps.service.contents import ORIGINAL, VIDEO, step_file
+from kineograph.apps.service.jobs import Job
+from kineograph.apps.service.logs import log_as_json
+from kineograph.apps.service.models import Known, Models
+from kineograph.apps.service.queue import LEASE
+from kineograph.apps.service.workers import Orders
+from kineograph.apps.terminal import finite
+from kineograph.core import seeds
+from kineograph.core.errors import KineographError, in_short
+from kineograph.data.animation import animation_bytes
+from kineograph.data.clip import Clip
+from kineograph.data.video_io import video_bytes
+from kineograph.evaluation.best_of import best_of
+from kineograph.evaluation.verifier import Judge, Verdict
+from kineograph.models.base import to_frames
+from kineograph.sampling.pipeline import Pipeline
+
+log = logging.getLogger("kineograph.worker")
+
+_MOST_MODELS = 2  # that are held in memory
+_NAP = 1.0  # seconds between looks at the queue, where nobody says that there is a job
+_RENEW = LEASE / 4
+_SOON = 0.1  # seconds between two looks at whether the jobs under way are still wanted
+
+
+class _Ending(Exception):
+    """It was told to end."""
+
+
+class _Unwanted(Exception):
+    """Nobody wants any job of the batch any more."""
+
+
+class Worker:
+    """Makes what the queue asks for."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders, self.jobs = orders, opened(orders.jobs)
+        self.ending = False
+        self.called = threading.Event()
+        self.models = Models([Path(place) for place in orders.models])
+        self._loaded: OrderedDict[Known, tuple[Pipeline, Judge]] = OrderedDict()
+
+    def run(self) -> None:
+        """Until it is told to end; what it has not made is then queued again."""
+        try:
+            while not self.ending:
+                self.called.clear()
+                batch = self.jobs.claim(self.orders.owner, self.orders.at_once)
+                if batch:
+                    _Batch(self, batch).make()
+                elif not self.ending:
+                    self.called.wait(_NAP)
+        except _Ending:
+            pass
+        finally:
+            self.jobs.give_back(self.orders.owner)
+
+    def end(self) -> None:
+        """To be called at any time, from a signal or another thread."""
+        self.ending = True
+        self.called.set()
+
+    def model(self, name: str) -> tuple[Pipeline, Judge]:
+        """A model and who judges it. Raises KineographError where it cannot be opened."""
+        known = self.models.named(name)  # as it is now: it may have been trained again
+        if known not in self._loaded:
+            pipeline = api.load(known.folder)
+            self._loaded[known] = pipeline, api.judge_of_model(pipeline)
+            if len(self._loaded) > _MOST_MODELS:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(known)
+        return self._loaded[known]
+
+
+class _Batch:
+    """Jobs of one kind, made together."""
+
+    def __init__(self, worker: Worker, jobs: Sequence[Job]) -> None:
+        self.worker, self.queue, self.owner = worker, worker.jobs, worker.orders.owner
+        self.jobs = {job.id: job for job in jobs}
+        self.done = dict.fromkeys(self.jobs, 0)
+        self.begun = time.monotonic()
+        self._looked = 0.0
+
+    def make(self) -> None:
+        """Each job ends as made, as failed, or as not wanted."""
+        with self._held():
+            try:
+                made = self._made()
+                for job, (clip, verdict) in zip([*self.jobs.values()], made, strict=True):
+                    if job.id in self.done:
+                        self._keep(job, clip, verdict)
+            except _Unwanted:
+                pass
+            except _Ending:
+                raise
+            except Exception as error:
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """One of a batch is to blame: so each is tried alone, and that one fails alone."""
+        if len(self.jobs) > 1:
+            for name in self.done:
+                _Batch(self.worker, [self.jobs[name]]).make()
+            return
+        code, said = "cannot_make", str(error)
+        if not isinstance(error, KineographError):
+            log.exception("a bug", extra={"job": next(iter(self.jobs))})
+            code, said = "internal_error", f"{type(error).__name__}: {error}"
+        for name in self.done:
+            self.queue.fail(self.owner, name, code, in_short(said))
+            log.error("failed", extra={"job": name, "code": code, "error": in_short(said)})
+
+    def _made(self) -> list[tuple[Clip, Verdict]]:
+        jobs = [*self.jobs.values()]
+        asked, alone = jobs[0].asked, len(jobs) == 1
+        pipeline, judge = self.worker.model(jobs[0].model)
+
+        def attempt(which: Sequence[int], number: int) -> list[Clip]:
+            some = [jobs[index] for index in which]
+            shown = some[0] if alone and number == 0 else None
+            return pipeline.batch(
+                [str(job.asked["prompt"]) for job in some],
+                [0] * len(some),
+                [_seed(job, number) for job in some],
+                asked["num_inference_steps"],
+                asked["guidance_scale"],
+                asked["negative_prompt"],
+                self._watch(some, number, shown),
+            )
+
+        return best_of(asked["best_of"], attempt, len(jobs), judge)
+
+    def _watch(
+        self, some: Sequence[Job], number: int, shown: Job | None
+    ) -> Callable[[float, Callable[[], Any]], None]:
+        """Told of each step: says how far the jobs are, and shows what the clip looks like."""
+        steps = 0
+
+        def watch(done: float, clips: Callable[[], Any]) -> None:
+            nonlocal steps
+            for job in some:
+                if job.id in self.done:
+                    self.done[job.id] = int(99 * (number + done) / job.asked["best_of"])
+            if shown:
+                frames = to_frames(clips())[0]
+                self.queue.put_file(shown.id, step_file(steps), _picture(frames, shown))
+            steps += 1
+            if shown or time.monotonic() > self._looked + _SOON:
+                self._look()
+
+        return watch
+
+    def _look(self) -> None:
+        """Hold the jobs, and let go of those that nobody wants any more."""
+        if self.worker.ending:
+            raise _Ending
+        self._looked = time.monotonic()
+        mine = self.queue.renew(self.owner, self.done)
+        for name in self.done.keys() - mine:
+            self.queue.fail(self.owner, name, "cancelled", "Cancelled as somebody asked.")
+            del self.done[name]
+        if not self.done:
+            raise _Unwanted
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Within, the jobs are held on to, however long a step takes."""
+        over = threading.Event()
+
+        def hold() -> None:
+            while not over.wait(_RENEW):
+                with contextlib.suppress(KineographError):  # the next one may succeed
+                    self.queue.renew(self.owner, dict(self.done))
+
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _keep(self, job: Job, clip: Clip, verdict: Verdict) -> None:
+        asked = job.asked
+        told = {name: str(asked[name]) for name in ("prompt", "seed")} | {"model": job.model}
+        clip = Clip(clip.frames, clip.caption, fps=float(asked["fps"]))
+        files = {
+            ORIGINAL: animation_bytes(clip, "webp", metadata=told),
+            VIDEO: video_bytes(clip, "mp4", scale=int(asked["scale"]), metadata=told),
+        }
+        for name, data in files.items():
+            self.queue.put_file(job.id, name, data)
+        outcome = finite(asdict(verdict) | {"seconds": time.monotonic() - self.begun})
+        size = sum(len(data) for data in files.values())
+        if self.queue.complete(self.owner, job.id, outcome, size):
+            log.info("made", extra={"job": job.id, "verdict": verdict.verdict})
+
+
+def _seed(job: Job, attempt: int) -> int:
+    """The first attempt is what `kineograph generate` makes of the seed."""
+    seed = int(job.asked["seed"])
+    return seeds.seed_for(seed, attempt) if attempt else seed
+
+
+def _picture(frames: np.ndarray, job: Job) -> bytes:
+    return animation_bytes(Clip(frames, job.asked["prompt"], fps=float(job.asked["fps"])), "webp")
+
+
+def main() -> None:
+    """The first line of standard input has the orders (JSON)."""
+    log_as_json()
+    worker = Worker(Orders(**json.loads(sys.stdin.buffer.readline())))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which tells us
+    signal.signal(signal.SIGTERM, lambda number, frame: worker.end())
+    if hasattr(os, "nice"):
+        os.nice(5)  # who asks how far a job is should not wait for it
+
+    def listen() -> None:
+        for _ in sys.stdin.buffer:
+            worker.called.set()
+        worker.end()
+
+    threading.Thread(target=listen, daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
