@@ -6,8 +6,8 @@ import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.data.sources.tutorial import CAPTIONS
-from kineograph.models import gan
-from kineograph.models.base import VideoShape
+from kineograph.models import flow, gan
+from kineograph.models.base import VideoShape, to_frames
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
 
@@ -47,3 +47,61 @@ def test_no_prompt_and_an_endless_one_are_refused(pipeline: Pipeline, prompt: st
 def test_no_clips_are_refused(pipeline: Pipeline) -> None:
     with pytest.raises(RequestError, match="at least one"):
         pipeline("circle moving up", 0)
+
+
+def test_each_clip_may_have_a_seed_of_its_own(pipeline: Pipeline) -> None:
+    together = pipeline.batch(["circle moving up"] * 2, [0, 0], [5, 6])
+    for clip, seed in zip(together, (5, 6), strict=True):
+        alone = pipeline("circle moving up", seed=seed)[0]
+        assert abs(clip.frames.astype(int) - alone.frames).max() <= 1
+
+
+# ---- in steps ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_steps() -> Pipeline:
+    torch.manual_seed(0)
+    tokenizer = CaptionTokenizer.train(CAPTIONS)
+    model = flow.Model(flow.Config(width=16), VideoShape(4, 16, 16), tokenizer.vocabulary_size)
+    for parameter in model.denoiser.out.parameters():  # of zeros, no text would be heard
+        torch.nn.init.normal_(parameter)
+    return Pipeline(model.eval(), tokenizer, {})
+
+
+def test_who_watches_sees_it_form(in_steps: Pipeline) -> None:
+    seen: list[tuple[float, np.ndarray]] = []
+    (clip,) = in_steps.batch(
+        ["circle moving up"],
+        [0],
+        num_inference_steps=4,
+        watch=lambda done, clips: seen.append((done, to_frames(clips())[0])),
+    )
+    assert [done for done, _ in seen] == [0.25, 0.5, 0.75, 1.0]
+    assert np.array_equal(seen[-1][1], clip.frames)
+    assert not np.array_equal(seen[0][1], clip.frames)
+
+
+def test_who_watches_may_end_it(in_steps: Pipeline) -> None:
+    asked = 0
+
+    def watch(done: float, clips: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        in_steps.batch(["circle moving up"], [0], watch=watch)
+    assert asked == 1
+
+
+def test_guidance_leads_away_from_a_negative_prompt(in_steps: Pipeline) -> None:
+    def made(guidance_scale: float, negative_prompt: str) -> np.ndarray:
+        told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompt}
+        return in_steps.batch(["circle moving up"], [0], **told)[0].frames
+
+    assert np.array_equal(made(1.0, "circle moving left"), made(1.0, ""))
+    assert not np.array_equal(made(3.0, "circle moving left"), made(3.0, ""))
+    # Away from itself leads nowhere.
+    difference = made(3.0, "circle moving up").astype(int) - made(1.0, "")
+    assert abs(difference).max() <= 1
