@@ -34,6 +34,7 @@ COMMANDS = {
     "data export": "data",
     "data check": "data",
     "data pack": "data",
+    "studio": "serving",
     "serve": "serving",
     "recipes": "looking",
     "sources": "looking",

@@ -22,6 +22,13 @@ def centres(measured: Mapping[str, Any]) -> list[list[Any]]:
     return [seen["centre"] for seen in told if seen.get("centre")]
 
 
+def paths(measured: Mapping[str, Any], height: int, width: int) -> list[list[list[float]]]:
+    """The same as [x, y] in pixels of a clip of these sides, of the frames in which it was seen."""
+    unit = min(height, width) / 64
+    seen = [[point for point in each if point and None not in point] for each in centres(measured)]
+    return [[[round(x * unit, 1), round(y * unit, 1)] for x, y in each] for each in seen]
+
+
 def spread(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """How much start, speed and phase of one object differ between clips.
 

@@ -84,14 +84,12 @@ def clip_figure(clip: Clip, verdict: Verdict, prompt: str) -> Html:
 
 def _path(measured: Mapping[str, Any], height: int, width: int) -> Html:
     """Where the tracker saw each object go, over a clip of these sides."""
-    unit = min(height, width) / 64
     lines = []
-    for centre in novelty.centres(measured):
-        seen = [p for p in centre if p and None not in p]
-        points = " ".join(f"{x * unit:.1f},{y * unit:.1f}" for x, y in seen)
+    for seen in novelty.paths(measured, height, width):
         if len(seen) > 1:
-            x, y = (value * unit for value in seen[0])
-            lines.append(fill("line", points=points, x=f"{x:.1f}", y=f"{y:.1f}", r=1.4 * unit))
+            points = " ".join(f"{x:.1f},{y:.1f}" for x, y in seen)
+            (x, y), r = seen[0], 1.4 * min(height, width) / 64
+            lines.append(fill("line", points=points, x=f"{x:.1f}", y=f"{y:.1f}", r=r))
     return fill("path", box=f"0 0 {width} {height}", lines=join(lines)) if lines else Html()
 
 

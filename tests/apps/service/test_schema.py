@@ -29,7 +29,7 @@ def document(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_answers_are_what_the_document_says(document: Any, mode: GenerationMode) -> None:
     operations = [found.ok() for found in document.get_all_operations()]
-    assert len(operations) == 10
+    assert len(operations) == 11
     for operation in operations:
 
         @given(case=operation.as_strategy(generation_mode=mode))

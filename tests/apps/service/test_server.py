@@ -63,6 +63,10 @@ def test_a_prompt_becomes_a_video_with_its_verdict(
         video = ended(client, first["id"])
         assert (video["status"], video["progress"]) == ("completed", 100)
         assert video["judged"]["verdict"] in ("yes", "no")
+        assert video["judged"]["seconds"] > 0
+        assert all(
+            0 <= x <= 16 for path in video["judged"]["paths"] for point in path for x in point
+        )
         assert (video["seconds"], video["size"], video["num_frames"]) == ("0.4", "64x64", 4)
         content = client.get(f"/v1/videos/{first['id']}/content")
         assert content.headers["content-type"] == "video/mp4"
@@ -294,7 +298,24 @@ def test_the_models_tell_what_they_make(idle: TestClient) -> None:
     flow, gan = told["data"]
     assert (flow["num_frames"], flow["width"], flow["num_inference_steps"]) == (4, 16, 8)
     assert gan["num_inference_steps"] is None
-    assert "circle moving up-left" in " ".join(flow["captions"]) or flow["captions"]
+    assert "circle moving left" in flow["captions"]
+
+
+def test_a_model_tells_its_words_and_which_it_does_not_know(idle: TestClient) -> None:
+    told = idle.get("/v1/models/flow/words", params={"prompt": "A sqare moving Upp-left"}).json()
+    assert told["slots"]["shape"] == ["circle"]
+    assert "moving up-left" in told["slots"]["motion"]
+    assert "moving up" in told["slots"]["motion"]  # in no caption alone, but known from others
+    assert "orbiting clockwise" not in told["slots"]["motion"]
+    assert set(told["slots"]) == {"shape", "motion"}
+    assert told["known"][0] == "circle"
+    assert [(each["word"], each["start"]) for each in told["unknown"]] == [
+        ("A", 0),
+        ("sqare", 2),
+        ("Upp", 15),
+    ]
+    assert told["unknown"][2]["nearest"] == "up"
+    assert error(idle.get("/v1/models/nobody/words")) == (404, "model_not_found", "model")
 
 
 # ---- parts of a file -----------------------------------------------------------------------------
@@ -422,6 +443,7 @@ def test_the_document_tells_of_every_answer(idle: TestClient) -> None:
         "/v1/videos/{id}/content",
         "/v1/videos/{id}/events",
         "/v1/models",
+        "/v1/models/{id}/words",
     }
     body = document["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
     assert set(body) >= {"application/json", "multipart/form-data"}

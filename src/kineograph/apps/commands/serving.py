@@ -7,6 +7,7 @@ import ipaddress
 import os
 import signal
 import socket
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "KINEOGRAPH_API_KEY"
 DATABASE_VARIABLE = "KINEOGRAPH_DATABASE"
 _SHORTEST_KEY = 16  # characters; a shorter one can be guessed
+_MOST_AT_ONCE = 64  # which a pipeline makes in one pass
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -38,8 +40,9 @@ def serve(
     queue: int = 256,
     keep_days: float = 30.0,
     keep_gigabytes: float = 4.0,
+    browser: bool = False,
 ) -> int:
-    """Serve the models to programs that speak OpenAI's videos protocol.
+    """Serve the models: a page to make clips with, and OpenAI's videos protocol for programs.
 
     Args:
         model: Models, runs, or folders of runs; new ones are found while it serves.
@@ -54,6 +57,7 @@ def serve(
         queue: Jobs that may wait; more are told to come again.
         keep_days: Days after which a clip goes, unless it is a favourite.
         keep_gigabytes: Of clips that are kept; beyond, the oldest go.
+        browser: Open the page in a browser.
     """
     keys = _keys(api_key_file)
     if not _is_local(host) and not keys:
@@ -66,6 +70,8 @@ def serve(
             raise RequestError(
                 f"--{setting.replace('_', '-')} is {value}.", "It must be 1 or more."
             )
+    if at_once > _MOST_AT_ONCE:
+        raise RequestError(f"--at-once is {at_once}.", f"It must be {_MOST_AT_ONCE} or less.")
     from kineograph.apps.service.guard import Guarded
     from kineograph.apps.service.jobs import Limits
     from kineograph.apps.service.logs import log_as_json
@@ -87,12 +93,26 @@ def serve(
         )
     )
     log_as_json()
-    terminal.say(f"Serving at http://{called[-1]}:{port}/v1. Ctrl-C ends it.")
-    _run(app, listening)
+    page = f"http://{called[-1]}:{port}/"
+    terminal.say(f"The studio: {page}  For programs: {page}v1  Ctrl-C ends it.")
+    _run(app, listening, page if browser else None)
     return 0
 
 
-def _run(app: FastAPI, listening: socket.socket) -> None:
+def studio(
+    *, model: tuple[Path, ...] = (RUNS,), data: Path = Path("service"), port: int = 8000
+) -> int:
+    """Open the page on which prompts become clips, in a browser.
+
+    Args:
+        model: Models, runs, or folders of runs; new ones are found meanwhile.
+        data: A folder for all that it keeps.
+        port: The port to listen at.
+    """
+    return serve(model=model, data=data, port=port, browser=True)
+
+
+def _run(app: FastAPI, listening: socket.socket, page: str | None) -> None:
     """Until Ctrl-C or SIGTERM; both are a good end."""
     import uvicorn
 
@@ -107,6 +127,11 @@ def _run(app: FastAPI, listening: socket.socket) -> None:
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if page:
+                webbrowser.open(page)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             app.state.of.ending = True  # who follows a job hears no more, and lets go

@@ -97,6 +97,8 @@ class VideoRequest(BaseModel):
     """What to lead away from, with a guidance of more than 1."""
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
     """Attempts, of which the judge keeps the best."""
+    preview: bool | None = None
+    """Whether the events show the clip as it forms; unless it is said, where nothing else waits."""
 
 
 class RemixRequest(BaseModel):
@@ -129,6 +131,10 @@ class Judged(BaseModel):
     verdict: VerdictName
     reasons: list[str]
     measured: dict[str, Any]
+    paths: list[list[tuple[float, float]]]
+    """Where each object was seen, in pixels of the model, frame by frame."""
+    seconds: float
+    """That it took to make the clip, with those that were made together."""
 
 
 class Video(BaseModel):
@@ -288,6 +294,7 @@ def decided(request: VideoRequest, model: Known, limit: WorkLimit) -> dict[str, 
         "fps": fps,
         "scale": scale,
         "size": f"{model.width * scale}x{model.height * scale}",
+        "preview": request.preview,
         "remixed_from": None,
     }
 

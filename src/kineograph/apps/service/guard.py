@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kineograph.apps.service.asking import Wrong
 
-OPEN = ("/healthz", "/readyz")
-"""What anybody may ask, whatever the key: it tells nothing."""
+LOCKED = ("/v1/", "/metrics", "/openapi.json")
+"""How paths begin that need a key, where there are any. The studio's own files tell nothing."""
 
 _POLICY = "; ".join(
     [
@@ -104,7 +104,7 @@ class Guard:
             raise Wrong("Content-Length is no number.", code="bad_request", status=400)
         if int(length[:20]) > self.guarded.body_bytes:
             raise self._too_large()
-        if self.keys and path not in OPEN and not self._opens(headers):
+        if self.keys and path.startswith(LOCKED) and not self._opens(headers):
             raise Wrong(
                 "An API key is needed.",
                 "Send it as: Authorization: Bearer KEY.",

@@ -22,6 +22,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
 from kineograph.apps.service import contents, metrics, opened
 from kineograph.apps.service.asking import (
@@ -51,10 +52,15 @@ from kineograph.apps.service.jobs import (
 )
 from kineograph.apps.service.models import Known, Models
 from kineograph.apps.service.queue import Jobs
+from kineograph.apps.service.words import Words, words_of
 from kineograph.apps.service.workers import Workers
+from kineograph.core.conventions import MAX_PROMPT_CHARACTERS
 from kineograph.core.errors import KineographError, RequestError
 
 log = logging.getLogger("kineograph.server")
+
+STUDIO = Path(__file__).parents[1] / "studio"
+"""The page, which speaks nothing but HTTP."""
 
 _POLL_MS = 250  # after which a client may ask again
 _RETRY_AFTER = 2  # seconds, where the queue is full
@@ -159,6 +165,7 @@ def make_app(service: Service) -> FastAPI:
     _add_videos(app)
     _add_operation(app)
     _add_errors(app)
+    app.mount("/", StaticFiles(directory=STUDIO, html=True))
     return app
 
 
@@ -276,6 +283,14 @@ def _add_videos(app: FastAPI) -> None:
     def models() -> ModelList:
         """The models that can be asked, the newest first."""
         return ModelList(data=[card(known) for known in state.models.all()])
+
+    @app.get("/v1/models/{id}/words")
+    def words(
+        name: Annotated[Text, PathParam(alias="id", max_length=200)],
+        prompt: Annotated[Text, Query(max_length=MAX_PROMPT_CHARACTERS)] = "",
+    ) -> Words:
+        """The words that a model knows, and those of a prompt that it does not."""
+        return words_of(state.model(name), prompt)
 
 
 async def _fields(request: Request) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from kineograph.core.errors import KineographError, in_short
 from kineograph.data.animation import animation_bytes
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import video_bytes
+from kineograph.evaluation import novelty
 from kineograph.evaluation.best_of import best_of
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.models.base import to_frames
@@ -107,6 +108,7 @@ class _Batch:
         self.jobs = {job.id: job for job in jobs}
         self.done = dict.fromkeys(self.jobs, 0)
         self.begun = time.monotonic()
+        self.shown = dict.fromkeys(self.jobs, 0)  # bytes of what shows how each forms
         self._looked = 0.0
 
     def make(self) -> None:
@@ -141,11 +143,15 @@ class _Batch:
     def _made(self) -> list[tuple[Clip, Verdict]]:
         jobs = [*self.jobs.values()]
         asked, alone = jobs[0].asked, len(jobs) == 1
+        shown = {
+            job.id
+            for job in jobs
+            if job.asked["preview"] or (alone and job.asked["preview"] is None)
+        }
         pipeline, judge = self.worker.model(jobs[0].model)
 
         def attempt(which: Sequence[int], number: int) -> list[Clip]:
             some = [jobs[index] for index in which]
-            shown = some[0] if alone and number == 0 else None
             return pipeline.batch(
                 [str(job.asked["prompt"]) for job in some],
                 [0] * len(some),
@@ -153,15 +159,15 @@ class _Batch:
                 asked["num_inference_steps"],
                 asked["guidance_scale"],
                 asked["negative_prompt"],
-                self._watch(some, number, shown),
+                self._watch(some, number, shown if number == 0 else set()),
             )
 
         return best_of(asked["best_of"], attempt, len(jobs), judge)
 
     def _watch(
-        self, some: Sequence[Job], number: int, shown: Job | None
+        self, some: Sequence[Job], number: int, shown: set[str]
     ) -> Callable[[float, Callable[[], Any]], None]:
-        """Told of each step: says how far the jobs are, and shows what the clip looks like."""
+        """Told of each step: says how far the jobs are, and keeps what is to be ``shown`` of it."""
         steps = 0
 
         def watch(done: float, clips: Callable[[], Any]) -> None:
@@ -170,8 +176,11 @@ class _Batch:
                 if job.id in self.done:
                     self.done[job.id] = int(99 * (number + done) / job.asked["best_of"])
             if shown:
-                frames = to_frames(clips())[0]
-                self.queue.put_file(shown.id, step_file(steps), _picture(frames, shown))
+                for job, frames in zip(some, to_frames(clips()), strict=True):
+                    if job.id in shown and job.id in self.done:
+                        picture = _picture(frames, job)
+                        self.queue.put_file(job.id, step_file(steps), picture)
+                        self.shown[job.id] += len(picture)
             steps += 1
             if shown or time.monotonic() > self._looked + _SOON:
                 self._look()
@@ -218,9 +227,12 @@ class _Batch:
         }
         for name, data in files.items():
             self.queue.put_file(job.id, name, data)
-        outcome = finite(asdict(verdict) | {"seconds": time.monotonic() - self.begun})
-        size = sum(len(data) for data in files.values())
-        if self.queue.complete(self.owner, job.id, outcome, size):
+        outcome = asdict(verdict) | {
+            "paths": novelty.paths(verdict.measured, *clip.frames.shape[1:3]),
+            "seconds": round(time.monotonic() - self.begun, 3),
+        }
+        size = self.shown[job.id] + sum(len(data) for data in files.values())
+        if self.queue.complete(self.owner, job.id, finite(outcome), size):
             log.info("made", extra={"job": job.id, "verdict": verdict.verdict})
 
 

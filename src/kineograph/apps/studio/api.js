@@ -1,0 +1,91 @@
+// Everything that the page asks of the service, and nothing else does.
+
+let key = localStorage.getItem("key") || "";
+
+export class Failed extends Error {
+  constructor(status, { message, code, param }) {
+    super(message);
+    Object.assign(this, { status, code, param });
+  }
+}
+
+export function setKey(told) {
+  key = told;
+  localStorage.setItem("key", told);
+}
+
+const headers = () => (key ? { authorization: `Bearer ${key}` } : {});
+
+async function ask(method, path, body) {
+  const sent = { method, headers: headers() };
+  if (body !== undefined) {
+    sent.headers["content-type"] = "application/json";
+    sent.body = JSON.stringify(body);
+  }
+  let answer;
+  try {
+    answer = await fetch(path, sent);
+  } catch {
+    throw new Failed(0, { code: "unreachable", message: "" });
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new Failed(answer.status, told.error || { code: "unexpected", message: answer.statusText });
+}
+
+const json = async (...asked) => (await ask(...asked)).json();
+
+export const models = async () => (await json("GET", "/v1/models")).data;
+export const words = (model, prompt) =>
+  json("GET", `/v1/models/${encodeURIComponent(model)}/words?${new URLSearchParams({ prompt })}`);
+export const create = (request) => json("POST", "/v1/videos", request);
+export const video = (id) => json("GET", `/v1/videos/${id}`);
+export const cancel = (id) => json("POST", `/v1/videos/${id}/cancel`);
+export const remove = (id) => json("DELETE", `/v1/videos/${id}`);
+export const favourite = (id, keep) => json("POST", `/v1/videos/${id}/favourite?keep=${keep}`);
+
+export function videos(told) {
+  const asked = Object.entries(told).filter(([, value]) => value);
+  return json("GET", `/v1/videos?${new URLSearchParams(asked)}`);
+}
+
+export const place = (id, form) =>
+  `/v1/videos/${id}/content?${form === "png" ? "variant=spritesheet" : `format=${form}`}`;
+
+export async function file(id, form) {
+  return (await ask("GET", place(id, form))).blob();
+}
+
+// Calls `on(name, data)` for each event of a job until it has ended. Where the service goes away it
+// asks again, so that a page that is left open finds out how things went.
+export async function follow(id, on, signal) {
+  for (let wait = 250; !signal.aborted; wait = Math.min(2 * wait, 4000)) {
+    try {
+      const answer = await fetch(`/v1/videos/${id}/events`, { headers: headers(), signal });
+      if (answer.status === 404) return on("done", { id, gone: true });
+      if (answer.ok && (await read(answer.body, on))) return;
+    } catch (error) {
+      if (signal.aborted) return;
+      on("away", {});
+    }
+    await new Promise((done) => setTimeout(done, wait));
+  }
+}
+
+async function read(body, on) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return false;
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const name = /^event: (.*)$/m.exec(block);
+      const data = /^data: (.*)$/m.exec(block);
+      if (!name || !data) continue;
+      on(name[1], JSON.parse(data[1]));
+      if (name[1] === "done") return true;
+    }
+  }
+}

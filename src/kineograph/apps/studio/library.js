@@ -1,0 +1,54 @@
+// All that was ever made and is still kept.
+
+import { html, useEffect, useState } from "./vendor/htm-preact.js";
+import * as api from "./api.js";
+import { Card } from "./card.js";
+import { reuse } from "./create.js";
+import { say } from "./words.js";
+
+const AT_ONCE = 24;
+
+export function Library({ models }) {
+  const [filter, setFilter] = useState({ containing: "", model: "", favourites: false });
+  const [videos, setVideos] = useState(null);
+  const [more, setMore] = useState(false);
+  const [trouble, setTrouble] = useState("");
+
+  const load = async (before) => {
+    try {
+      const page = await api.videos({ ...filter, limit: AT_ONCE, after: before && before[before.length - 1].id });
+      setVideos([...(before || []), ...page.data]);
+      setMore(page.has_more);
+      setTrouble("");
+    } catch (error) {
+      setTrouble(error.status ? error.message : say("away"));
+    }
+  };
+  useEffect(() => {
+    const timer = setTimeout(load, videos ? 250 : 0);
+    return () => clearTimeout(timer);
+  }, [filter]);
+
+  const set = (name) => (event) =>
+    setFilter({ ...filter, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
+  const filtered = filter.containing || filter.model || filter.favourites;
+
+  return html`<div class="library">
+    <form class="row" role="search" onSubmit=${(event) => event.preventDefault()}>
+      <label class="wide">${say("search")}<input type="search" value=${filter.containing} onInput=${set("containing")} /></label>
+      <label>${say("model")}
+        <select value=${filter.model} onChange=${set("model")}>
+          <option value="">${say("all")}</option>
+          ${models.map((each) => html`<option value=${each.id}>${each.id}</option>`)}
+        </select></label>
+      <label class="check"><input type="checkbox" checked=${filter.favourites} onChange=${set("favourites")} />${say("onlyFavourites")}</label>
+    </form>
+    ${trouble && html`<p class="bad" role="alert">${trouble}</p>`}
+    ${videos && videos.length === 0 && html`<p class="empty">${say(filtered ? "emptySearch" : "emptyLibrary")}</p>`}
+    <section class="made" aria-label=${say("library")}>
+      ${(videos || []).map((video) => html`<${Card} key=${video.id} first=${video} reuse=${reuse}
+        gone=${(id) => setVideos((all) => all.filter((each) => each.id !== id))} />`)}
+    </section>
+    ${more && html`<button class="more" onClick=${() => load(videos)}>${say("more")}</button>`}
+  </div>`;
+}

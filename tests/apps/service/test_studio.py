@@ -1,0 +1,219 @@
+"""The studio, as a person uses it, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kineograph.data.video_io import read_video
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the extra is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+pytestmark = pytest.mark.slow
+
+Running = Any
+PROMPT = "circle moving up-right"
+SIZES = {"narrow": (360, 780), "wide": (1360, 900)}
+SHOTS = os.environ.get("KINEOGRAPH_SCREENSHOTS")
+"""A folder to keep screenshots in."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page, on which nothing may go wrong; in a size and a colour scheme."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def visit(address: str, size: str = "wide", **told: Any) -> Any:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, **told
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("main textarea, main input")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def make(page: Any, prompt: str = PROMPT, clips: int = 2) -> None:
+    page.get_by_label("What should happen?").fill(prompt)
+    page.get_by_label("Clips").fill(str(clips))
+    page.get_by_role("button", name="Make").click()
+
+
+def shows(page: Any, count: int, what: str = "canvas", within: float = 30) -> None:
+    """Wait until there are so many; a finished clip plays on a canvas."""
+    playwright.expect(page.locator(what)).to_have_count(count, timeout=1000 * within)
+
+
+def keep(page: Any, name: str) -> None:
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+def test_from_a_prompt_to_a_file(
+    running: Callable[..., Running], visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = visit(running().address)
+    make(page)
+    cards = page.get_by_role("article")
+    shows(page, 2)
+    assert cards.count() == 2
+    assert cards.first.locator(".verdict").inner_text()[0] in "✓✗"
+    cards.first.get_by_role("button", name="Pause").click()
+    cards.first.get_by_role("button", name="Frame after").click()
+    cards.first.locator("summary").click()
+    with page.expect_download() as download:
+        cards.first.get_by_role("button", name="MP4").click()
+    download.value.save_as(tmp_path / "made.mp4")
+    assert len(read_video(tmp_path / "made.mp4").frames) == 4
+    page.reload()
+    shows(page, 2)
+    assert page.get_by_label("What should happen?").input_value() == PROMPT
+
+
+def test_the_library_is_there_after_a_restart(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    first = running()
+    page = visit(first.address)
+    make(page)
+    shows(page, 2)
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(30) == 0
+    page = visit(running().address + "/#library")
+    shows(page, 2)
+    page.get_by_label("Words of the prompt").fill("no such prompt")
+    page.get_by_text("Nothing fits.").wait_for()
+    page.get_by_label("Words of the prompt").fill("up-right")
+    shows(page, 2)
+    card = page.get_by_role("article").first
+    card.get_by_role("button", name="Favourite").click()
+    page.get_by_label("Favourites only").check()
+    shows(page, 1)
+    page.on("dialog", lambda dialog: dialog.accept())
+    card.locator("summary").click()
+    card.get_by_role("button", name="Delete").click()
+    page.get_by_text("Nothing fits.").wait_for()
+
+
+def test_the_same_prompt_on_two_models(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    page = visit(running().address)
+    page.get_by_text("Settings").click()
+    page.get_by_label("Beside it").select_option("gan")
+    make(page, clips=1)
+    shows(page, 2, ".pair canvas")
+    told = page.locator(".pair").inner_text()
+    assert "flow · Seed" in told
+    assert "gan · Seed" in told
+
+
+def test_what_is_not_known_is_said(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    page = visit(running().address)
+    page.get_by_label("What should happen?").fill("cirle moving up")
+    page.get_by_role("button", name="Did you mean “circle”?").click()
+    assert page.get_by_label("What should happen?").input_value() == "circle moving up"
+    page.locator("mark").wait_for(state="detached")
+    page.get_by_role("button", name="shrinking").click()
+    assert page.get_by_label("What should happen?").input_value() == "circle moving up shrinking"
+
+
+def test_what_takes_long_can_be_cancelled(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    page = visit(running().address)
+    page.get_by_text("Settings").click()
+    page.get_by_label("Steps").fill("200")
+    page.get_by_label("Best of").fill("64")
+    make(page, clips=1)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled").wait_for()
+
+
+def test_a_server_that_dies_and_returns(
+    running: Callable[..., Running], visit: Callable[..., Any], models: Path, tmp_path: Path
+) -> None:
+    server = running()
+    page = visit(server.address)
+    page.get_by_text("Settings").click()
+    page.get_by_label("Steps").fill("200")
+    make(page, clips=3)
+    shows(page, 3, "article")
+    server.process.kill()
+    server.process.wait()
+    port = server.address.rpartition(":")[2]
+    command = [sys.executable, "-m", "kineograph", "serve", "--port", port]
+    command += ["--model", str(models), "--data", str(tmp_path / "kept")]
+    again = subprocess.Popen(command)
+    try:
+        shows(page, 3, within=90)
+    finally:
+        again.send_signal(signal.SIGINT)
+        assert again.wait(30) == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_anybody_can_use_it(
+    running: Callable[..., Running], visit: Callable[..., Any], size: str, scheme: str
+) -> None:
+    """No serious finding of axe, nothing that is wider than the screen, in either language."""
+    page = visit(running().address, size, color_scheme=scheme)
+    page.get_by_text("Settings").click()
+    make(page)
+    shows(page, 2)
+    for place in ("create", "library"):
+        page.goto(page.url.partition("#")[0] + f"#{place}")
+        shows(page, 2)
+        page.keyboard.press("Tab")
+        found = axe.Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert not serious, [(each["id"], each["nodes"][0]["html"]) for each in serious]
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, place
+        keep(page, f"{place}-{size}-{scheme}")
+    page.get_by_label("Language").select_option("zh-Hant")
+    page.get_by_role("link", name="創作").click()
+    page.get_by_text("要發生什麼").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    keep(page, f"chinese-{size}-{scheme}")
+
+
+def test_a_key_is_asked_for(running: Callable[..., Running], visit: Callable[..., Any]) -> None:
+    key = "a-key-that-is-long-enough"
+    page = visit(running(KINEOGRAPH_API_KEY=key).address)
+    page.get_by_label("This service needs an API key").fill(key)
+    page.get_by_role("button", name="Open").click()
+    make(page, clips=1)
+    page.wait_for_selector("canvas")
