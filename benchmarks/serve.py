@@ -10,14 +10,15 @@ and how long a request for a job's status takes meanwhile; writes ``benchmarks/r
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,32 +79,38 @@ def served(client: httpx.Client) -> tuple[float, float, list[float]]:
     return time.perf_counter() - started, asked, latencies
 
 
-def with_service(model: Path, folder: Path) -> tuple[float, float, list[float]]:
-    """The same, of a server in a process of its own, after a round that warms up."""
+@contextlib.contextmanager
+def server(model: Path, folder: Path, *words: str) -> Iterator[tuple[str, int]]:
+    """`kineograph serve` in a process of its own, ready; => its address and process id."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "kineograph", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "kineograph", "serve", "--port", str(port), *words]
     command += ["--model", str(model), "--data", str(folder), "--at-once", str(AT_ONCE)]
     with (folder.parent / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--queue", str(2 * CLIPS)], stderr=log, env=os.environ
-        )
+        process = subprocess.Popen(command, stderr=log)
+    address = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                try:
-                    if client.get("/readyz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                time.sleep(0.1)
-            served(client)
-            return served(client)
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{address}/readyz").status_code == 200:
+                    break
+            time.sleep(0.1)
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait(30)
+
+
+def with_service(model: Path, folder: Path) -> tuple[float, float, list[float]]:
+    """The same by a service, after a round that warms up."""
+    with (
+        server(model, folder, "--queue", str(2 * CLIPS)) as (address, _),
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        served(client)
+        return served(client)
 
 
 def measure(recipe: str, folder: Path) -> dict[str, Any]:

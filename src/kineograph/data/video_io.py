@@ -73,7 +73,11 @@ _DAMAGE = (  # what PyAV and Pillow raise for broken files
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _CODECS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "mp4": ("libx264", {"crf": "14"}, {"movflags": "+faststart+use_metadata_tags"}),
-    "webm": ("libvpx-vp9", {"crf": "10", "b": "0", "cpu-used": "4", "row-mt": "1"}, {}),
+    "webm": (
+        "libvpx-vp9",
+        {"crf": "10", "b": "0", "cpu-used": "4", "row-mt": "1"},
+        {"fflags": "+bitexact"},
+    ),
 }
 
 

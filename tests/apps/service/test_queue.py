@@ -153,6 +153,31 @@ def test_a_cancelled_job_ends_at_once_or_by_its_worker(jobs: Jobs, clock: Clock)
     assert jobs.cancel("video_of_nobody") is None
 
 
+def test_what_was_cancelled_before_it_was_kept_is_not_made(jobs: Jobs) -> None:
+    name = add(jobs)
+    jobs.claim("w1", 1)
+    jobs.put_file(name, "clip.webp", b"pixels")
+    jobs.cancel(name)
+    assert not jobs.complete("w1", name, {"verdict": "yes"}, 6)
+    found = jobs.get(name)
+    assert found
+    assert found.error
+    assert (found.status, found.error["code"]) == ("failed", "cancelled")
+    assert jobs.file(name, "clip.webp") is None
+    assert jobs.counts().totals["ended failed"] == 1
+
+
+def test_many_that_ask_at_once_do_not_wait_for_each_other(jobs: Jobs) -> None:
+    """More than there are connections to a database."""
+    threads = [threading.Thread(target=add, args=(jobs,)) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(8)
+    assert not any(thread.is_alive() for thread in threads)
+    assert jobs.counts().jobs == {"queued": 24}
+
+
 def test_a_deleted_job_is_gone_with_its_files(jobs: Jobs) -> None:
     done, made = add(jobs), add(jobs)
     jobs.claim("w1", 2)

@@ -80,10 +80,16 @@ def test_a_prompt_becomes_a_video_with_its_verdict(
 
 def test_what_was_made_is_there_after_a_restart(serve: Serve) -> None:
     with serve() as client:
+        name = client.post("/v1/videos", json={"prompt": PROMPT, "fps": 60}).json()["id"]
+        ended(client, name)
+        too_fast = client.get(f"/v1/videos/{name}/content?format=gif")
+        assert error(too_fast) == (422, "invalid_value", "format")
+        films = [client.get(f"/v1/videos/{name}/content?format=webm").content for _ in range(2)]
+        assert films[0] == films[1]
         name = client.post("/v1/videos", json={"prompt": PROMPT}).json()["id"]
         ended(client, name)
     with serve(workers=0) as client:
-        assert [video["id"] for video in client.get("/v1/videos").json()["data"]] == [name]
+        assert client.get("/v1/videos").json()["first_id"] == name
         assert client.get(f"/v1/videos/{name}/content?format=gif").content[:4] == b"GIF8"
         assert client.get(f"/v1/videos/{name}/content?format=webp").content[8:12] == b"WEBP"
         thumbnail = client.get(f"/v1/videos/{name}/content?variant=thumbnail")
@@ -128,12 +134,16 @@ def test_a_remix_keeps_all_but_the_prompt(idle: TestClient) -> None:
 # ---- what may be asked ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["json", "form", "multipart", "extra_params", "brackets"])
+@pytest.mark.parametrize("how", ["json", "curl", "form", "multipart", "extra_params", "brackets"])
 def test_the_same_is_asked_in_many_ways(idle: TestClient, how: str) -> None:
     extra = {"seed": 5, "num_inference_steps": 4, "fps": 5, "best_of": 2, "guidance_scale": 1.5}
     fields = {"prompt": PROMPT, **{name: str(value) for name, value in extra.items()}}
     sent: dict[str, dict[str, Any]] = {
         "json": {"json": {"prompt": PROMPT, **extra}},
+        "curl": {
+            "content": json.dumps({"prompt": PROMPT, **extra}),
+            "headers": {"content-type": "application/x-www-form-urlencoded"},
+        },
         "form": {"data": fields},
         "multipart": {"files": {name: (None, value) for name, value in fields.items()}},
         "extra_params": {"json": {"prompt": PROMPT, "extra_params": extra}},
@@ -202,6 +212,11 @@ def test_files_and_other_bodies_are_refused(idle: TestClient) -> None:
         (b"prompt", "text/plain", (415, "unsupported_media_type", None)),
         (b"nonsense", "multipart/form-data; boundary=x", (400, "bad_request", None)),
         (b"nonsense", "multipart/form-data", (400, "bad_request", None)),
+        (
+            b"prompt=x&extra_params=" + b"[" * 100_000,
+            "application/x-www-form-urlencoded",
+            (422, "invalid_value", "extra_params"),
+        ),
     ):
         answer = idle.post("/v1/videos", content=content, headers={"content-type": kind})
         assert error(answer) == expected, (content[:10], kind)
@@ -261,9 +276,10 @@ def test_one_that_waits_can_be_cancelled_and_deleted(idle: TestClient) -> None:
     assert error(idle.delete(f"/v1/videos/{name}")) == (404, "not_found", "id")
 
 
-def test_one_under_way_can_be_cancelled(serve: Serve) -> None:
+@pytest.mark.parametrize("model", ["flow", "gan"])
+def test_one_under_way_can_be_cancelled(serve: Serve, model: str) -> None:
     with serve() as client:
-        asked = {"prompt": PROMPT, "num_inference_steps": 200, "best_of": 64}
+        asked = {"prompt": PROMPT, "num_inference_steps": 200, "best_of": 64, "model": model}
         name = client.post("/v1/videos", json=asked).json()["id"]
         while client.get(f"/v1/videos/{name}").json()["status"] == "queued":
             time.sleep(0.02)
@@ -363,7 +379,7 @@ def test_names_bent_to_this_address_are_refused(idle: TestClient) -> None:
 
 
 def test_pages_of_others_are_refused(idle: TestClient) -> None:
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:8001"):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:8001", "http://127.0.0.1"):
         answer = idle.post("/v1/videos", json={"prompt": PROMPT}, headers={"origin": origin})
         assert error(answer)[:2] == (403, "wrong_origin")
     mine = {"origin": "http://127.0.0.1:8000"}

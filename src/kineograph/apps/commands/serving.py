@@ -7,6 +7,7 @@ import ipaddress
 import os
 import signal
 import socket
+import threading
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,7 +132,8 @@ def _run(app: FastAPI, listening: socket.socket, page: str | None) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if page:
-                webbrowser.open(page)
+                # A browser of the terminal may not return before it is closed.
+                threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             app.state.of.ending = True  # who follows a job hears no more, and lets go

@@ -85,7 +85,7 @@ class VideoRequest(BaseModel):
     """Width × height of the video, each pixel of the model a square of so many."""
     num_frames: Annotated[int | None, Field(ge=1, le=10_000)] = None
     """As many as the model makes."""
-    fps: Annotated[float | None, Field(gt=0, le=60)] = None
+    fps: Annotated[float | None, Field(ge=0.1, le=60)] = None
     """Frames per second at which it plays."""
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = None
     """The same seed makes the same clip; one is drawn unless it is given."""
@@ -207,6 +207,19 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
+REMIXED = (
+    "seed",
+    "num_inference_steps",
+    "guidance_scale",
+    "negative_prompt",
+    "best_of",
+    "fps",
+    "size",
+    "preview",
+)
+"""What a remix keeps of a clip."""
+
+
 # ---- requests ----------------------------------------------------------------------------------
 
 
@@ -220,7 +233,7 @@ def read(kind: type[Asked], values: Mapping[str, Any]) -> Asked:
     if isinstance(extra, str):  # a form's
         try:
             extra = json.loads(extra)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Wrong(f"extra_params is no JSON: {error}.", param=_EXTENSIONS) from error
     if not isinstance(extra, Mapping):
         raise Wrong("extra_params is no object.", param=_EXTENSIONS)

@@ -109,6 +109,8 @@ def ranged(made: Made, asked: str | None, only_if: str | None) -> Response:
         first, last = int(part[1]), min(int(part[2] or size), size - 1)
     else:  # the last so many
         first, last = max(size - int(part[2]), 0), size - 1
+    if part[1] and part[2] and int(part[2]) < first:  # which is none (RFC 9110, §14.1.1)
+        return Response(made.data, media_type=made.kind, headers=headers)
     if first > last:
         raise Wrong(f"There are {size} bytes.", code="range", status=416)
     return Response(

@@ -89,7 +89,8 @@ class Guard:
             await refuse(error, answer)
 
     def _check(self, path: str, headers: Headers) -> None:
-        if headers.get("host", "").lower() not in self.hosts:
+        host = headers.get("host", "").lower()
+        if host not in self.hosts:
             raise Wrong(
                 "This host is not served here.",
                 "Start the service with --name HOST for each name by which it is called.",
@@ -97,7 +98,7 @@ class Guard:
                 status=421,
             )
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() not in self.hosts:
+        if origin is not None and origin.partition("://")[2].lower() != host:
             raise Wrong("Pages of other origins may not ask.", code="wrong_origin", status=403)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():

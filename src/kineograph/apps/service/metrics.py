@@ -38,7 +38,7 @@ def exposition(counts: Counts, alive: int, restarts: int) -> str:
 
 
 def _series(name: str, kind: str, values: Mapping[str, float]) -> list[str]:
-    lines = [f"kineograph_{name}{{{labels}}} {value:g}" for labels, value in values.items()]
+    lines = [f"kineograph_{name}{{{labels}}} {float(value)!r}" for labels, value in values.items()]
     return [f"# TYPE kineograph_{name} {kind}", *(line.replace("{}", "") for line in lines)]
 
 
@@ -50,5 +50,5 @@ def _histogram(name: str, totals: Mapping[str, float]) -> list[str]:
         buckets[f'le="{"+Inf" if edge == "inf" else edge}"'] = count
     whole = f"{name}_seconds"
     lines = _series(f"{whole}_bucket", "histogram", buckets)[1:]
-    ends = (f"{whole}_sum {totals.get(f'{name} sum', 0):g}", f"{whole}_count {count:g}")
+    ends = (f"{whole}_sum {totals.get(f'{name} sum', 0.0)!r}", f"{whole}_count {count!r}")
     return [f"# TYPE kineograph_{whole} histogram", *lines, *(f"kineograph_{e}" for e in ends)]

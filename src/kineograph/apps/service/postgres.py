@@ -6,6 +6,7 @@ Needs `pip install 'kineograph[postgres]'`. Leases go by the clock of the databa
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from kineograph.apps.service.jobs import Limits
 from kineograph.apps.service.queue import Jobs
-from kineograph.core.errors import MachineError
+from kineograph.core.errors import MachineError, RequestError, in_short
+
+log = logging.getLogger("kineograph.queue")
 
 _WAIT = 10.0  # seconds for a connection
 _MOST_CONNECTIONS = 8
@@ -63,11 +66,21 @@ class PostgresJobs(Jobs):
     def __init__(self, address: str, limits: Limits | None = None) -> None:
         """Open the queue, or make it. Raises MachineError where the database does not answer."""
         super().__init__(limits)
-        self._pool = ConnectionPool(
-            address, min_size=1, max_size=_MOST_CONNECTIONS, timeout=_WAIT, open=False
-        )
-        with _translated():
-            self._pool.open(wait=True, timeout=_WAIT)
+        try:
+            self._pool = ConnectionPool(
+                address,
+                min_size=1,
+                max_size=_MOST_CONNECTIONS,
+                timeout=_WAIT,
+                check=ConnectionPool.check_connection,  # it may have been started anew meanwhile
+                open=False,
+            )
+            with _translated():
+                self._pool.open(wait=True, timeout=_WAIT)
+        except psycopg.ProgrammingError:  # which repeats a part of the address, maybe the password
+            raise RequestError(
+                "That is no address of a database.", "Such as postgresql://user@host/database."
+            ) from None
         with self._transaction() as to:
             to.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             to.execute(_SCHEMA)
@@ -115,7 +128,8 @@ class PostgresJobs(Jobs):
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except (psycopg.OperationalError, psycopg.InternalError, PoolTimeout) as error:
+        log.error("database", extra={"error": in_short(error)})  # which names hosts and users
         raise MachineError(
-            f"The database of the jobs does not answer: {error}", "See that it runs."
+            "The database of the jobs does not answer.", "See that it runs."
         ) from error

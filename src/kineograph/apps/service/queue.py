@@ -21,6 +21,7 @@ LEASE = 20.0
 """Seconds for which a worker holds a job without a word of it."""
 
 _MOST_TRIES = 3  # of a job whose worker died under it
+_FAILED = "status = 'failed', error = ?"
 _CANCELLED = json.dumps({"code": "cancelled", "message": "Cancelled as somebody asked."})
 _WORKER_DIED = json.dumps(
     {
@@ -93,6 +94,7 @@ class Jobs(ABC):
         ``said`` is the request itself, before chance decided what it left open. Raises QueueFull,
         and KeyInUse where the earlier one said something else.
         """
+        now = self.now()
         with self._transaction() as to:
             if known := self._known(to, key, said):
                 return known, False
@@ -105,13 +107,18 @@ class Jobs(ABC):
                 "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING "
                 f"RETURNING {_COLUMNS}",
                 *("video_" + secrets.token_hex(12), model, kind, asked["prompt"]),
-                *(json.dumps(asked), key, said, self.now()),
+                *(json.dumps(asked), key, said, now),
             )
             if rows:
                 return _job(rows[0]), True
             known = self._known(to, key, said)  # somebody was quicker
             assert known
             return known, False
+
+    def known(self, key: str, said: str) -> Job | None:
+        """The job that came with a key. Raises KeyInUse where it said something else."""
+        with self._transaction(reads=True) as to:
+            return self._known(to, key, said)
 
     def _known(self, to: Any, key: str | None, said: str) -> Job | None:
         if key is None:
@@ -186,12 +193,13 @@ class Jobs(ABC):
 
     def cancel(self, job: str) -> Job | None:
         """End a job that waits at once, and tell the worker of one that is under way."""
+        now = self.now()
         with self._transaction() as to:
             self._rows(
                 to,
                 "UPDATE jobs SET status = 'failed', completed_at = ?, expires_at = ?, error = ? "
                 "WHERE id = ? AND status = 'queued'",
-                *(self.now(), self.now() + self.limits.seconds, _CANCELLED, job),
+                *(now, now + self.limits.seconds, _CANCELLED, job),
             )
             rows = self._rows(
                 to,
@@ -238,38 +246,52 @@ class Jobs(ABC):
 
     def renew(self, owner: str, progress: Mapping[str, int]) -> set[str]:
         """Hold jobs on, and say how far each is; => those that are still the owner's to make."""
-        mine = set()
+        mine, until = set(), self.now() + LEASE
         with self._transaction() as to:
             for job, done in progress.items():
                 rows = self._rows(
                     to,
                     "UPDATE jobs SET leased_until = ?, progress = ? WHERE id = ? AND owner = ? "
                     "AND status = 'in_progress' RETURNING cancelled",
-                    *(self.now() + LEASE, done, job, owner),
+                    *(until, done, job, owner),
                 )
                 if rows and not rows[0][0]:
                     mine.add(job)
         return mine
 
     def complete(self, owner: str, job: str, outcome: Mapping[str, Any], size: int) -> bool:
-        """End a job that its owner has made, whose files are there; => whether it was his."""
+        """End a job that its owner has made, whose files are there; => whether it is made.
+
+        One that was cancelled meanwhile fails instead.
+        """
         change = "status = 'completed', progress = 100, outcome = ?, bytes = ?"
         counted = ["ended completed", f"verdict {outcome.get('verdict', 'none')}"]
-        return self._ended(owner, job, counted, change, json.dumps(outcome), size)
+        if self._ended(owner, job, counted, change, json.dumps(outcome), size, wanted=True):
+            return True
+        self._ended(owner, job, ["ended failed"], _FAILED, _CANCELLED)
+        return False
 
     def fail(self, owner: str, job: str, code: str, message: str) -> bool:
         """End a job that cannot be made; => whether it was the owner's."""
         told = json.dumps({"code": code, "message": message})
-        return self._ended(owner, job, ["ended failed"], "status = 'failed', error = ?", told)
+        return self._ended(owner, job, ["ended failed"], _FAILED, told)
 
-    def _ended(self, owner: str, job: str, counted: list[str], change: str, *values: Any) -> bool:
+    def _ended(
+        self,
+        owner: str,
+        job: str,
+        counted: list[str],
+        change: str,
+        *values: Any,
+        wanted: bool = False,
+    ) -> bool:
         now = self.now()
         with self._transaction() as to:
             mine = self._rows(
                 to,
                 f"UPDATE jobs SET {change}, completed_at = ?, expires_at = ?, owner = NULL "
                 "WHERE id = ? AND owner = ? AND status = 'in_progress' "
-                "RETURNING created_at, started_at",
+                f"{'AND NOT cancelled' if wanted else ''} RETURNING created_at, started_at",
                 *(*values, now, now + self.limits.seconds, job, owner),
             )
             for created, started in mine:
@@ -279,8 +301,9 @@ class Jobs(ABC):
                     edge = min((each for each in BUCKETS if seconds <= each), default="inf")
                     self._count(to, f"{name} {edge}", 1)
                     self._count(to, f"{name} sum", seconds)
-            if not mine and not self._rows(to, "SELECT id FROM jobs WHERE id = ?", job):
-                self._remove_files(to, [job])  # deleted while it was made
+            gone = not self._rows(to, "SELECT id FROM jobs WHERE id = ?", job)
+            if gone or (mine and change == _FAILED):
+                self._remove_files(to, [job])  # deleted while it was made, or of no use
         return bool(mine)
 
     def _count(self, to: Any, name: str, more: float) -> None:
@@ -312,16 +335,19 @@ class Jobs(ABC):
     def tend(self) -> None:
         """Queue again what dead workers held, end what they were told to cancel or died of, and
         remove what is too old or too much. To be called now and then by anybody."""
+        now = self.now()
+        gone = now + self.limits.seconds
         with self._transaction() as to:
-            now = self.now()
             lost = "status = 'in_progress' AND leased_until < ?"
-            end = (
-                "UPDATE jobs SET status = 'failed', owner = NULL, completed_at = ?, "
-                f"expires_at = ?, error = ? WHERE {lost} AND "
-            )
-            gone = now + self.limits.seconds
-            self._rows(to, end + "cancelled", now, gone, _CANCELLED, now)
-            self._rows(to, end + "tries >= ?", now, gone, _WORKER_DIED, now, _MOST_TRIES)
+            ends = (("cancelled", _CANCELLED, ()), ("tries >= ?", _WORKER_DIED, (_MOST_TRIES,)))
+            for when, error, values in ends:
+                failed = self._rows(
+                    to,
+                    f"UPDATE jobs SET {_FAILED}, owner = NULL, completed_at = ?, expires_at = ? "
+                    f"WHERE {lost} AND {when} RETURNING id",
+                    *(error, now, gone, now, *values),
+                )
+                self._remove_files(to, [row[0] for row in failed])
             self._rows(
                 to,
                 f"UPDATE jobs SET status = 'queued', owner = NULL, progress = 0 WHERE {lost}",

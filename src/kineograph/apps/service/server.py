@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from kineograph.apps.service import contents, metrics, opened
 from kineograph.apps.service.asking import (
+    REMIXED,
     ErrorAnswer,
     ModelList,
     RemixRequest,
@@ -117,6 +118,13 @@ class State:
                 error.cause, error.remedy, param="model", code="model_not_found", status=status
             ) from error
 
+    def known(self, key: str, said: str) -> Job | None:
+        """The job that came with a key. Raises Wrong where it said something else."""
+        try:
+            return self.jobs.known(key, said)
+        except KeyInUse as error:
+            raise Wrong(error.cause, error.remedy, code="key_in_use", status=409) from error
+
     def queue(
         self, asked: Mapping[str, Any], model: Known, *, key: str | None = None, said: str = ""
     ) -> Job:
@@ -186,8 +194,10 @@ def _add_videos(app: FastAPI) -> None:
         asked = read(VideoRequest, await _fields(request))
 
         def queue() -> Job:
-            model = state.model(asked.model)
             said = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+            if idempotency_key and (known := state.known(idempotency_key, said)):
+                return known
+            model = state.model(asked.model)
             settled = decided(asked, model, state.service.work)
             return state.queue(settled, model, key=idempotency_key, said=said)
 
@@ -247,9 +257,11 @@ def _add_videos(app: FastAPI) -> None:
         asked = read(RemixRequest, await _fields(request))
 
         def queue() -> Job:
-            job = state.job(name)
-            settled = dict(job.asked) | {"prompt": asked.prompt, "remixed_from": name}
-            return state.queue(settled, state.model(job.model))
+            before, model = state.job(name), state.model(state.job(name).model)
+            kept = {field: before.asked[field] for field in REMIXED}
+            request = VideoRequest(prompt=asked.prompt, **kept)
+            settled = decided(request, model, state.service.work) | {"remixed_from": name}
+            return state.queue(settled, model)
 
         return video(await asyncio.to_thread(queue))
 
@@ -264,7 +276,10 @@ def _add_videos(app: FastAPI) -> None:
         job = state.job(name)
         if job.status != "completed":
             raise Wrong(f"It is {job.status}.", param="id", code="not_ready", status=409)
-        made = contents.made(state.jobs, job, variant, form)
+        try:
+            made = contents.made(state.jobs, job, variant, form)
+        except RequestError as error:  # such as more frames a second than a GIF can play
+            raise Wrong(error.cause, error.remedy, param="format") from error
         if made is None:
             raise Wrong("Its files are gone.", param="id", code="gone", status=410)
         return contents.ranged(made, request.headers.get("range"), request.headers.get("if-range"))
@@ -296,14 +311,17 @@ def _add_videos(app: FastAPI) -> None:
 async def _fields(request: Request) -> dict[str, Any]:
     """Those of a body, JSON or a form. Raises Wrong where it is neither."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    as_json = kind == "application/x-www-form-urlencoded" and (
+        (await request.body()).lstrip().startswith(b"{")  # as `curl -d` sends it
+    )
+    if not as_json and kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         try:
             form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
         except HTTPException as error:
             raise Wrong(str(error.detail), code="bad_request", status=400) from error
         async with form_closed(form):
             return form_fields(form.multi_items())
-    if kind and kind != "application/json":
+    if not as_json and kind and kind != "application/json":
         raise Wrong("Send JSON or a form.", code="unsupported_media_type", status=415)
     try:
         told = json.loads(await request.body())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 
@@ -20,6 +21,7 @@ _SLOTS = {
     "motion": _MOTIONS,
     "speed": [speed for speed in SPEEDS if speed],
 }
+_MOST_WORDS = 40  # of a prompt that are looked up; what is like each takes milliseconds
 _GRAMMATICAL = ("tutorial", "shapes")  # the sources that speak by the grammar
 
 
@@ -57,7 +59,7 @@ def words_of(model: Known, prompt: str = "") -> Words:
         }
     unknown = [
         Unknown(word=found[0], start=found.start(), nearest=nearest(found[0].lower(), known))
-        for found in _WORD.finditer(prompt)
+        for found in itertools.islice(_WORD.finditer(prompt), _MOST_WORDS)
         if found[0].lower() not in known
     ]
     return Words(

@@ -32,7 +32,7 @@ from kineograph.apps.service.queue import LEASE
 from kineograph.apps.service.workers import Orders
 from kineograph.apps.terminal import finite
 from kineograph.core import seeds
-from kineograph.core.errors import KineographError, in_short
+from kineograph.core.errors import KineographError, MachineError, in_short
 from kineograph.data.animation import animation_bytes
 from kineograph.data.clip import Clip
 from kineograph.data.video_io import video_bytes
@@ -74,13 +74,21 @@ class Worker:
             while not self.ending:
                 self.called.clear()
                 batch = self.jobs.claim(self.orders.owner, self.orders.at_once)
-                if batch:
-                    _Batch(self, batch).make()
-                elif not self.ending:
+                if not batch and not self.ending:
                     self.called.wait(_NAP)
+                elif batch:
+                    self._make(batch)
         except _Ending:
             pass
         finally:
+            self.jobs.give_back(self.orders.owner)
+
+    def _make(self, batch: Sequence[Job]) -> None:
+        try:
+            _Batch(self, batch).make()
+        except MachineError as error:  # such as a full disk, or a database that is away
+            log.error("later", extra={"error": str(error)})
+            time.sleep(_NAP)
             self.jobs.give_back(self.orders.owner)
 
     def end(self) -> None:
@@ -118,10 +126,13 @@ class _Batch:
                 made = self._made()
                 for job, (clip, verdict) in zip([*self.jobs.values()], made, strict=True):
                     if job.id in self.done:
+                        self._look()
+                    if job.id in self.done:
                         self._keep(job, clip, verdict)
+                        del self.done[job.id]
             except _Unwanted:
                 pass
-            except _Ending:
+            except (_Ending, MachineError):  # of the queue or the disk: no job is to blame
                 raise
             except Exception as error:
                 self._failed(error)
@@ -129,7 +140,7 @@ class _Batch:
     def _failed(self, error: Exception) -> None:
         """One of a batch is to blame: so each is tried alone, and that one fails alone."""
         if len(self.jobs) > 1:
-            for name in self.done:
+            for name in [*self.done]:
                 _Batch(self.worker, [self.jobs[name]]).make()
             return
         code, said = "cannot_make", str(error)
@@ -152,6 +163,8 @@ class _Batch:
 
         def attempt(which: Sequence[int], number: int) -> list[Clip]:
             some = [jobs[index] for index in which]
+            self._progress(some, number, 0.0)
+            self._look()
             return pipeline.batch(
                 [str(job.asked["prompt"]) for job in some],
                 [0] * len(some),
@@ -172,9 +185,7 @@ class _Batch:
 
         def watch(done: float, clips: Callable[[], Any]) -> None:
             nonlocal steps
-            for job in some:
-                if job.id in self.done:
-                    self.done[job.id] = int(99 * (number + done) / job.asked["best_of"])
+            self._progress(some, number, done)
             if shown:
                 for job, frames in zip(some, to_frames(clips()), strict=True):
                     if job.id in shown and job.id in self.done:
@@ -186,6 +197,11 @@ class _Batch:
                 self._look()
 
         return watch
+
+    def _progress(self, some: Sequence[Job], number: int, done: float) -> None:
+        for job in some:
+            if job.id in self.done:
+                self.done[job.id] = int(99 * (number + done) / job.asked["best_of"])
 
     def _look(self) -> None:
         """Hold the jobs, and let go of those that nobody wants any more."""

@@ -62,6 +62,7 @@ class Workers:
         self._all: list[_One] = []
         self._restarts = 0
         self._wait_until = 0.0
+        self._ending = False
 
     @property
     def alive(self) -> int:
@@ -88,23 +89,32 @@ class Workers:
                     await asyncio.to_thread(self._look, look % _LOOKS_A_TEND == 0)
                 except KineographError as error:  # such as a database that is away for a while
                     log.error("queue", extra={"error": str(error)})
+                except Exception:  # without anybody to see to the workers no job would be made
+                    log.exception("workers")
                 await asyncio.sleep(_LOOK)
         finally:
+            self._ending = True
             await asyncio.to_thread(self.end)
 
     def _look(self, tend: bool) -> None:
         """Start what lacks; see to the queue, too, if it is time to ``tend`` it."""
         if tend:
             self.jobs.tend()
+        if self._ending:
+            return
         for one in [one for one in self._all if one.process.poll() is not None]:
             self._all.remove(one)
             self._restarts += 1
             log.error("worker ended", extra={"owner": one.owner, "code": one.process.returncode})
-            self.jobs.lost(one.owner)
             if time.monotonic() < one.started + _CALM:
                 wait = min(2.0 ** min(self._restarts, 5), _LONGEST_WAIT)
                 self._wait_until = time.monotonic() + wait
-        while len(self._all) < self.count and time.monotonic() >= self._wait_until:
+            self.jobs.lost(one.owner)
+        while (
+            not self._ending
+            and len(self._all) < self.count
+            and time.monotonic() >= self._wait_until
+        ):
             self._all.append(self._started())
 
     def _started(self) -> _One:

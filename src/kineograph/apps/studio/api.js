@@ -10,6 +10,7 @@ export class Failed extends Error {
 }
 
 export function setKey(told) {
+  if (!/^[\x21-\x7e]+$/.test(told)) throw new Failed(0, { message: "…" });
   key = told;
   localStorage.setItem("key", told);
 }
@@ -57,18 +58,39 @@ export async function file(id, form) {
 }
 
 // Calls `on(name, data)` for each event of a job until it has ended. Where the service goes away it
-// asks again, so that a page that is left open finds out how things went.
+// asks again, so that a page that is left open finds out how things went. A browser has few
+// connections for all its tabs, so only some jobs are heard as they form; others are asked about.
+const MOST_STREAMS = 3;
+let streams = 0;
+
 export async function follow(id, on, signal) {
   for (let wait = 250; !signal.aborted; wait = Math.min(2 * wait, 4000)) {
     try {
-      const answer = await fetch(`/v1/videos/${id}/events`, { headers: headers(), signal });
-      if (answer.status === 404) return on("done", { id, gone: true });
-      if (answer.ok && (await read(answer.body, on))) return;
+      if (streams < MOST_STREAMS) {
+        if (await hear(id, on, signal)) return;
+      } else {
+        const told = await video(id);
+        if (signal.aborted) return;
+        on("progress", told);
+        if (told.status === "completed" || told.status === "failed") return;
+        wait = 250;
+      }
     } catch (error) {
       if (signal.aborted) return;
-      on("away", {});
+      if (error.status === 404) return void on("progress", { id, gone: true });
     }
     await new Promise((done) => setTimeout(done, wait));
+  }
+}
+
+async function hear(id, on, signal) {
+  streams += 1;
+  try {
+    const answer = await fetch(`/v1/videos/${id}/events`, { headers: headers(), signal });
+    if (!answer.ok) throw new Failed(answer.status, { message: answer.statusText });
+    return await read(answer.body, on);
+  } finally {
+    streams -= 1;
   }
 }
 

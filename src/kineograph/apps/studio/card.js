@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
-import { Player, useFrames } from "./player.js";
+import { FIRST, Player, useFrames } from "./player.js";
 import { say } from "./words.js";
 
 const FORMS = { mp4: "MP4", gif: "GIF", webp: "WebP", webm: "WebM", png: "sprites" };
@@ -28,7 +28,7 @@ function useJob(first) {
 export function Card({ first, reuse, gone }) {
   const [video, preview, setVideo] = useJob(first);
   const [frames, lost] = useFrames(video);
-  const [frame, setFrame] = useState(null);
+  const [frame, setFrame] = useState(FIRST);
   const [traced, setTraced] = useState(false);
   const [trouble, setTrouble] = useState("");
 
@@ -106,7 +106,7 @@ function Verdict({ video, lost }) {
     const now = video.status === "queued" ? say("waiting") : `${say("forming")} · ${video.progress} %`;
     return html`<p class="verdict" aria-live="polite">${now}</p>`;
   }
-  if (lost) return html`<p class="verdict unknown">${say("away")}</p>`;
+  if (lost) return html`<p class="verdict unknown">${lost}</p>`;
   const { verdict, reasons } = video.judged;
   const kind = { yes: "yes", no: "no" }[verdict] || "unknown";
   const mark = { yes: "✓ ", no: "✗ " }[verdict] || "";

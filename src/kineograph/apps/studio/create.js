@@ -70,14 +70,17 @@ export function Create({ models }) {
     for (const id of made.ids.flat()) {
       api.video(id).then(
         (video) => setVideos((before) => ({ ...before, [id]: before[id] || video })),
-        () => forget(id),
+        (error) => error.status === 404 && forget(id),
       );
     }
   }, []);
   useEffect(() => {
     if (!model) return undefined;
     const timer = setTimeout(
-      () => api.words(model.id, form.prompt).then(setKnown, () => setKnown(null)),
+      () => api.words(model.id, form.prompt.replace(/[\r\n\t]/g, " ")).then(
+        (told) => setKnown({ ...told, prompt: form.prompt, model: model.id }),
+        () => setKnown(null),
+      ),
       known ? 200 : 0,
     );
     return () => clearTimeout(timer);
@@ -90,17 +93,23 @@ export function Create({ models }) {
       ids: before.ids.map((row) => row.filter((each) => each !== id)).filter((row) => row.length),
     }));
 
+  const note = (ids) => {
+    sessionStorage.setItem("made", JSON.stringify({ ids })); // also where this page is left meanwhile
+    setMade({ ids });
+  };
+
   async function make(event) {
     event.preventDefault();
     setTrouble("");
     const seed = form.locked ? Number(form.seed) : Math.floor(Math.random() * 2 ** 31);
-    const beside = models.find((each) => each.id === form.other);
+    const beside = form.other !== model.id && models.find((each) => each.id === form.other);
+    const said = form.prompt.replace(/\s+/g, " ").trim();
+    const rows = [];
     try {
       for (let n = 0; n < Number(form.count); n++) {
-        const row = [];
         for (const each of beside ? [model, beside] : [model]) {
           const asked = {
-            prompt: form.prompt,
+            prompt: said,
             model: each.id,
             seed: seed + n,
             guidance_scale: Number(form.guidance),
@@ -110,10 +119,10 @@ export function Create({ models }) {
           if (form.steps && each.num_inference_steps) asked.num_inference_steps = Number(form.steps);
           if (form.negative && each.num_inference_steps) asked.negative_prompt = form.negative;
           const video = await api.create(asked);
+          rows[n] = [...(rows[n] || []), video.id];
           setVideos((before) => ({ ...before, [video.id]: video }));
-          row.push(video.id);
+          note([...rows, ...made.ids].slice(0, 60));
         }
-        setMade(({ ids }) => ({ ids: [...ids.slice(0, n), row, ...ids.slice(n)].slice(0, 60) }));
       }
     } catch (error) {
       setTrouble(error.status ? error.message : say("away"));
@@ -127,11 +136,13 @@ export function Create({ models }) {
     prompt.current.focus();
   };
   const correct = (unknown) => {
-    const [before, after] = [form.prompt.slice(0, unknown.start), form.prompt.slice(unknown.start + unknown.word.length)];
-    setForm({ ...form, prompt: before + unknown.nearest + after });
+    const signs = Array.from(form.prompt); // as the service counts them
+    signs.splice(unknown.start, Array.from(unknown.word).length, unknown.nearest);
+    setForm({ ...form, prompt: signs.join("") });
     prompt.current.focus();
   };
-  const unknown = (known && known.unknown) || [];
+  const fresh = known && known.prompt === form.prompt && known.model === model.id;
+  const unknown = fresh ? known.unknown : [];
   const bad = unknown.length > 0;
 
   return html`<div class="create">
@@ -141,7 +152,7 @@ export function Create({ models }) {
           placeholder=${`${say("promptHint")} ${model.captions[0] || ""}`} class=${bad ? "doubtful" : ""}
           aria-describedby="unknown" spellcheck="false" autofocus
           onKeyDown=${(event) => {
-            if (event.key === "Enter" && !event.shiftKey) event.target.form.requestSubmit(event.preventDefault());
+            if (event.key === "Enter" && !event.isComposing) event.target.form.requestSubmit(event.preventDefault());
           }} />
       </label>
       <p id="unknown" class="hint" aria-live="polite">
@@ -160,11 +171,11 @@ export function Create({ models }) {
           <input type="number" min="1" max="16" required value=${form.count} onInput=${set("count")} /></label>
         <button class="primary">${say("make")}</button>
       </div>
-      <details class="settings">
+      <details class="settings" onInvalidCapture=${(event) => (event.currentTarget.open = true)}>
         <summary>${say("settings")}</summary>
         <div class="row">
           <label class="narrow">${say("seed")}
-            <input type="number" min="0" max="2147483647" required value=${form.seed} disabled=${!form.locked}
+            <input type="number" min="0" max="9007199254740991" required value=${form.seed} disabled=${!form.locked}
               onInput=${set("seed")} /></label>
           <label class="check"><input type="checkbox" checked=${form.locked} onChange=${set("locked")} />${say("lock")}</label>
         </div>
@@ -173,7 +184,7 @@ export function Create({ models }) {
             <input type="number" min="1" max="200" placeholder=${model.num_inference_steps} value=${form.steps}
               onInput=${set("steps")} /></label>
           <label class="narrow">${say("guidance")}
-            <input type="number" min="0" max="20" step="0.1" required value=${form.guidance}
+            <input type="number" min="0" max="20" step="any" required value=${form.guidance}
               onInput=${set("guidance")} /></label>`}
           <label class="narrow">${say("bestOf")}
             <input type="number" min="1" max="64" required value=${form.bestOf} onInput=${set("bestOf")} /></label>

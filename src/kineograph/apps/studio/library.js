@@ -1,6 +1,6 @@
 // All that was ever made and is still kept.
 
-import { html, useEffect, useState } from "./vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { reuse } from "./create.js";
@@ -14,9 +14,13 @@ export function Library({ models }) {
   const [more, setMore] = useState(false);
   const [trouble, setTrouble] = useState("");
 
+  const asked = useRef(0);
   const load = async (before) => {
+    const mine = ++asked.current; // a later question has a later answer, whichever comes first
     try {
-      const page = await api.videos({ ...filter, limit: AT_ONCE, after: before && before[before.length - 1].id });
+      const last = before && before[before.length - 1];
+      const page = await api.videos({ ...filter, limit: AT_ONCE, after: last && last.id });
+      if (mine !== asked.current) return;
       setVideos([...(before || []), ...page.data]);
       setMore(page.has_more);
       setTrouble("");
@@ -25,7 +29,7 @@ export function Library({ models }) {
     }
   };
   useEffect(() => {
-    const timer = setTimeout(load, videos ? 250 : 0);
+    const timer = setTimeout(() => load(), videos ? 250 : 0);
     return () => clearTimeout(timer);
   }, [filter]);
 
@@ -44,7 +48,7 @@ export function Library({ models }) {
       <label class="check"><input type="checkbox" checked=${filter.favourites} onChange=${set("favourites")} />${say("onlyFavourites")}</label>
     </form>
     ${trouble && html`<p class="bad" role="alert">${trouble}</p>`}
-    ${videos && videos.length === 0 && html`<p class="empty">${say(filtered ? "emptySearch" : "emptyLibrary")}</p>`}
+    ${videos && videos.length === 0 && !more && html`<p class="empty">${say(filtered ? "emptySearch" : "emptyLibrary")}</p>`}
     <section class="made" aria-label=${say("library")}>
       ${(videos || []).map((video) => html`<${Card} key=${video.id} first=${video} reuse=${reuse}
         gone=${(id) => setVideos((all) => all.filter((each) => each.id !== id))} />`)}

@@ -35,7 +35,15 @@ function Studio() {
     );
   useEffect(() => {
     look();
+    const seen = () => document.visibilityState === "visible" && look();
+    addEventListener("visibilitychange", seen);
+    return () => removeEventListener("visibilitychange", seen);
   }, []);
+  useEffect(() => {
+    if (!models || models.length) return undefined;
+    const timer = setInterval(look, 3000);
+    return () => clearInterval(timer);
+  }, [models]);
   useEffect(() => {
     if (!trouble || trouble.status === 401) return undefined;
     const timer = setTimeout(look, 2000);
@@ -44,7 +52,10 @@ function Studio() {
 
   const Page = PAGES[shown];
   return html`<${Fragment}>
-    <a class="skip" href="#main">${say("skip")}</a>
+    <a class="skip" href="#main" onClick=${(event) => {
+      event.preventDefault();
+      document.getElementById("main").focus();
+    }}>${say("skip")}</a>
     <header>
       <a class="brand" href="#create"><img src="icon.svg" alt="" width="26" height="26" /><span>Kineograph</span></a>
       <nav aria-label=${say("pages")}>
@@ -75,8 +86,12 @@ function Trouble({ error, again }) {
   if (error.status === 401) {
     const enter = (event) => {
       event.preventDefault();
-      api.setKey(key);
-      again();
+      try {
+        api.setKey(key);
+        again();
+      } catch {
+        setKey("");
+      }
     };
     return html`<form class="notice" onSubmit=${enter}>
       <label>${say("needsKey")}

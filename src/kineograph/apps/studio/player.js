@@ -3,14 +3,17 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+// Where a person wants things to stand still, a clip plays only when it is told to.
+export const FIRST = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : null;
 
 // The frames of a finished job, from its sprite sheet: every pixel as it was made.
 export async function framesOf(video) {
   const sheet = await createImageBitmap(await api.file(video.id, "png"));
   const width = sheet.width / video.num_frames;
   const cut = (_, n) => createImageBitmap(sheet, n * width, 0, width, sheet.height);
-  return Promise.all(Array.from({ length: video.num_frames }, cut));
+  const frames = await Promise.all(Array.from({ length: video.num_frames }, cut));
+  sheet.close();
+  return frames;
 }
 
 // `frame` null plays; a number stands still there. `paths` are lists of [x, y] in pixels.
@@ -21,7 +24,7 @@ export function Player({ frames, fps, frame, paths, label }) {
     const context = canvas.current.getContext("2d");
     let next, shown = -1;
     const draw = () => {
-      const playing = frame === null && !still.matches;
+      const playing = frame === null;
       const now = playing ? Math.floor((performance.now() * fps) / 1000) : frame || 0;
       if (now !== shown) {
         context.drawImage(frames[now % frames.length], 0, 0);
@@ -43,15 +46,28 @@ export function Player({ frames, fps, frame, paths, label }) {
 
 export function useFrames(video) {
   const [frames, setFrames] = useState(null);
-  const [lost, setLost] = useState(false);
+  const [lost, setLost] = useState("");
   useEffect(() => {
     if (video.status !== "completed") return undefined;
-    let wanted = true;
-    framesOf(video).then(
-      (found) => wanted && setFrames(found),
-      () => wanted && setLost(true),
-    );
-    return () => (wanted = false);
+    let [wanted, found, timer] = [true, [], 0];
+    const load = async () => {
+      try {
+        found = await framesOf(video);
+        if (wanted) setFrames(found);
+        else found.forEach((each) => each.close());
+      } catch (error) {
+        if (!wanted) return;
+        setLost(error.status === 410 ? error.message : "");
+        if (error.status !== 410) timer = setTimeout(load, 2000);
+      }
+    };
+    load();
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+      setFrames(null);
+      found.forEach((each) => each.close());
+    };
   }, [video.id, video.status]);
   return [frames, lost];
 }
