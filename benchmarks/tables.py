@@ -101,8 +101,12 @@ def recipes_table() -> list[str]:
             cells = (told[seed][what] if seed in told else "" for seed in seeds)
             lines.append(f"| {name} | {what} | {' | '.join(cells)} |")
             name = ""
-    machines = {run["machine"] for runs in found.values() for run in runs.values()}
-    return [*lines, "", f"Trained from nothing on {', '.join(machines)} (`benchmarks/recipes.py`)."]
+    every = [run for runs in found.values() for run in runs.values()]
+    machines = ", ".join(sorted({run["machine"] for run in every}))
+    commits = ", ".join(sorted({run["commit"][:7] for run in every}))
+    lines += ["", f"Trained from nothing on {machines}"]
+    lines[-1] += f" (`benchmarks/recipes.py`, of the recipes at {commits})."
+    return lines
 
 
 def reached(run: dict[str, Any]) -> dict[str, str]:

@@ -129,13 +129,17 @@ def test_recipes_stand_in_a_table_by_seed_and_what_was_not_run_is_empty(
     half = {"share": 0.5, "interval": [0.4, 0.6]}
     measures = {"PSNR to the true rendering, dB": 23.94, "something else": 1.0}
     split = {"all": half, "measures": measures}
-    run = {"minutes": 40, "machine": "2 cores", "splits": {"train": split, "held-out": split}}
+    where = {"machine": "2 cores", "commit": "0123456789"}
+    run = {"minutes": 40, **where, "splits": {"train": split, "held-out": split}}
     prompts = dict.fromkeys(UNSEEN_PROMPTS, half)
-    own = {"minutes": 4, "machine": "2 cores", "splits": {"all": split}}
+    own = {"minutes": 4, **where, "splits": {"all": split}}
     own |= {"training prompts": half, "prompts": prompts}
     recipes = {"sprites": {"0": run}, "tutorial": {"0": own, "1": own}}
     monkeypatch.setattr(tables, "results", lambda name: recipes)
-    header, _, *rows = [line for line in tables.recipes_table() if line.startswith("|")]
+    lines = tables.recipes_table()
+    assert "on 2 cores" in lines[-1]
+    assert "at 0123456)" in lines[-1]
+    header, _, *rows = [line for line in lines if line.startswith("|")]
     assert header == "| recipe | tried on | seed 0 | seed 1 |"
     assert rows[0] == "| `sprites`, 40 min | training captions | 50.0 % (40.0–60.0) |  |"
     assert rows[2] == "|  | PSNR to the true rendering, dB | 23.9 |  |"

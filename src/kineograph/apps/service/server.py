@@ -20,7 +20,6 @@ from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -316,11 +315,10 @@ async def _fields(request: Request) -> dict[str, Any]:
     )
     if not as_json and kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         try:
-            form = await request.form(max_files=1, max_fields=_MOST_FIELDS)
+            async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
+                return form_fields(form.multi_items())
         except HTTPException as error:
             raise Wrong(str(error.detail), code="bad_request", status=400) from error
-        async with form_closed(form):
-            return form_fields(form.multi_items())
     if not as_json and kind and kind != "application/json":
         raise Wrong("Send JSON or a form.", code="unsupported_media_type", status=415)
     try:
@@ -330,15 +328,6 @@ async def _fields(request: Request) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise Wrong("The body is no JSON object.", code="bad_request", status=400)
     return told
-
-
-@contextlib.asynccontextmanager
-async def form_closed(form: FormData) -> AsyncIterator[None]:
-    """Within, a form that is closed in the end."""
-    try:
-        yield
-    finally:
-        await form.close()
 
 
 def _body(kind: type[BaseModel]) -> dict[str, Any]:

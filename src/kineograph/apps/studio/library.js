@@ -37,7 +37,7 @@ export function Library({ models }) {
     setFilter({ ...filter, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
   const filtered = filter.containing || filter.model || filter.favourites;
 
-  return html`<div class="library">
+  return html`<div class="shelf">
     <form class="row" role="search" onSubmit=${(event) => event.preventDefault()}>
       <label class="wide">${say("search")}<input type="search" value=${filter.containing} onInput=${set("containing")} /></label>
       <label>${say("model")}

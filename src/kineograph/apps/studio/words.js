@@ -52,7 +52,6 @@ const WORDS = {
     pause: "Pause",
     before: "Frame before",
     after: "Frame after",
-    frame: "Frame",
     again: "Use these settings",
     download: "Download",
     sprites: "Sprite sheet",
@@ -65,7 +64,6 @@ const WORDS = {
     onlyFavourites: "Favourites only",
     more: "Show more",
     clip: "Clip",
-    accuracy: "verified",
   },
   "zh-Hant": {
     skip: "跳到主要內容",
@@ -114,7 +112,6 @@ const WORDS = {
     pause: "暫停",
     before: "上一格",
     after: "下一格",
-    frame: "格",
     again: "使用這些設定",
     download: "下載",
     sprites: "精靈圖",
@@ -127,7 +124,6 @@ const WORDS = {
     onlyFavourites: "只看最愛",
     more: "顯示更多",
     clip: "影片",
-    accuracy: "驗證正確率",
   },
 };
 
