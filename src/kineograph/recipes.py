@@ -56,7 +56,7 @@ def tutorial() -> dict[str, Any]:
     return {
         "data": {"source": "tutorial"},
         "model": {"family": "flow"},
-        "training": {"steps": 1000, "batch_size": 256, "evaluate_every": 50},
+        "training": {"steps": 1000, "batch_size": 1024, "evaluate_every": 50},
     }
 
 
@@ -85,7 +85,7 @@ def shapes() -> dict[str, Any]:
             "drawing_width": 96,
             "autoencoder_share": 0.2,
         },
-        "training": {"steps": 4000, "batch_size": 256},
+        "training": {"steps": 4000, "batch_size": 1024},
     }
 
 
@@ -95,7 +95,7 @@ def shapes_two() -> dict[str, Any]:
     return {
         "data": one["data"] | {"two_objects": 1.0},
         "model": one["model"] | {"objects": 2},
-        "training": one["training"] | {"batch_size": 512},
+        "training": one["training"],
     }
 
 
@@ -112,7 +112,7 @@ def shapes_256() -> dict[str, Any]:
 def _larger(values: dict[str, Any], side: int, batch_size: int) -> dict[str, Any]:
     """More pixels and frames, drawn in more detail by wider networks."""
     sizes = {"num_frames": 16, "height": side, "width": side}
-    wider = {"detail": side // 2, "drawing_width": 192, "width": 512}
+    wider = {"detail": side // 2, "drawing_width": 192, "width": 512, "clips_a_turn": batch_size}
     return {
         "data": values["data"] | sizes,
         "model": values["model"] | wider,
@@ -133,7 +133,7 @@ def digits() -> dict[str, Any]:
             "logit_std": 0.9,
             "autoencoder_share": 0.2,
         },
-        "training": {"steps": 4000, "batch_size": 256},
+        "training": {"steps": 4000, "batch_size": 1024},
     }
 
 

@@ -54,7 +54,9 @@ def some(rows: int, most: int, device: torch.device | None = None) -> Tensor:
 
     One of each neighbourhood: so every part has as many of them.
     """
-    count = min(-(-most // _here.of), rows)
+    count = -(-most // _here.of)
+    if count >= rows:
+        return torch.arange(rows, device=device)
     edges = torch.arange(count + 1, device=device) * rows // count
     wide = edges.diff()
     return edges[:-1] + (rand(count, device=device) * wide).long().clamp(max=wide - 1)

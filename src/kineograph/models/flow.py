@@ -36,6 +36,7 @@ from kineograph.models.meanings import MeaningAutoencoder
 from kineograph.text.pretrained import LanguageModel
 
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
+_WAYS = ("noise", "ends", "captions", "prompted")  # what a step of distilling shares
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Config(DenoiserConfig):
     noise is as strong as the places; at 1.4 speeds of one prompt differ."""
     logit_std: float = 1.2
     """Its deviation."""
+    clips_a_turn: int = 256
+    """Of the step's clips, others in each turn: turns with the same ones teach a third as much."""
 
 
 class Model(VideoModel):
@@ -91,13 +94,15 @@ class Model(VideoModel):
         x_t = t·x₁ + (1 − t)·ε,  v = (x₁ − x_t) / (1 − t)   (Liu et al. 2022, eq. 1; JiT, §3)
         Times are logit-normal (Esser et al. 2024, §3.1).
         """
-        x1 = self.autoencoder.codes(batch)
-        self.denoiser.measure(x1)
+        codes = self.autoencoder.codes(batch)
+        self.denoiser.measure(codes)
+        some = draws.some(len(codes), self.config.clips_a_turn, codes.device)
+        x1, tokens = codes[some], batch.tokens[some]
         drawn = draws.randn(len(x1), device=x1.device)
         t = torch.sigmoid(self.config.logit_mean + self.config.logit_std * drawn)
         noise = draws.randn(*x1.shape, device=x1.device)
         prompted = draws.rand(len(x1), device=x1.device) >= self.config.unprompted
-        found = self._way_losses(noise, x1, t, batch.tokens, prompted)
+        found = self._way_losses(noise, x1, t, tokens, prompted)
         return found | {"total": found["total"] + self.denoiser.text.cost()}
 
     def _way_losses(
@@ -152,18 +157,19 @@ class Model(VideoModel):
 
         def losses(batch: TensorBatch) -> dict[str, Tensor]:
             if "ends" not in batch.shared:
-                batch.shared.update(self._ways(teacher, batch.tokens, steps))
-            noise, x1, prompted = (batch.shared[name] for name in ("noise", "ends", "prompted"))
+                some = draws.some(len(batch.tokens), self.config.clips_a_turn, batch.tokens.device)
+                batch.shared.update(self._ways(teacher, batch.tokens[some], steps))
+            noise, x1, tokens, prompted = (batch.shared[name] for name in _WAYS)
             t, at_start = draws.rand(len(x1), 2, device=x1.device).unbind(1)
             t = t.masked_fill(at_start < start_share, 0.0)
-            return self._way_losses(noise, x1, t, batch.tokens, prompted)
+            return self._way_losses(noise, x1, t, tokens, prompted)
 
         student = Phase("student", list(self.denoiser.parameters()), losses, learning_rate=2.0)
         return self.config.turns_a_step * [student]
 
     @torch.no_grad()
     def _ways(self, teacher: Denoiser, tokens: Tensor, steps: int) -> dict[str, Tensor]:
-        """Noise, where the teacher leads it, and whose caption counted."""
+        """Noise, where the teacher leads it, the captions, and which of them counted."""
         noise = draws.randn(len(tokens), *self.noise_shape, device=tokens.device)
         prompted = draws.rand(len(noise), device=noise.device) >= self.config.unprompted
 
@@ -172,7 +178,7 @@ class Model(VideoModel):
             return told
 
         ends = self.autoencoder.layout.settle(followed(clean, noise, steps))
-        return {"noise": noise, "ends": ends, "prompted": prompted}
+        return dict(zip(_WAYS, (noise, ends, tokens, prompted), strict=True))
 
 
 def followed(
