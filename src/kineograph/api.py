@@ -34,9 +34,8 @@ from kineograph.evaluation.page import command_line
 from kineograph.evaluation.teaching import Refinement
 from kineograph.evaluation.verifier import Judge, Verdict
 from kineograph.lessons import begin, recipe_of
-from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel
-from kineograph.recipes import SOURCES, Recipe, distilled, model_card, refined, resumed
+from kineograph.recipes import SOURCES, Recipe, distilled, refined, resumed
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.training.distributed import World, joined, restarts, shared_out
 from kineograph.training.environment import (
@@ -47,12 +46,11 @@ from kineograph.training.environment import (
     version,
     with_precision,
 )
-from kineograph.training.loop import Ended, Hooks, Trainer
+from kineograph.training.loop import Ended, Hooks, Trainer, mean
 from kineograph.training.metrics_log import logged
-from kineograph.training.run_folder import checkpoints, resume_command
+from kineograph.training.run_folder import checkpoints, go_on, resume_command
 from kineograph.training.stopping import Signals, Stopping
 
-_KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
 _CHECK_SEED = 20_000
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
@@ -331,7 +329,8 @@ def _train(
 
     live = LiveCheck(captions, judge_of(source), write, hooks.say)
     # For weights that are held in parts all have to ask as often: so each makes all clips then.
-    making = World() if recipe.training.weights == "shard" else world
+    whole = recipe.training.weights == "replicate"
+    making = world if whole else World()
 
     def check(model: VideoModel, step: int) -> dict[str, float]:
         before = model.training
@@ -340,8 +339,16 @@ def _train(
         clips = pipeline.batch([live.prompts[i] for i in mine], mine, _CHECK_SEED)
         model.train(before)
         every = making.gathered(clips)
-        whole = [every[i % making.size][i // making.size] for i in range(len(live.prompts))]
-        return world.of_first(live(whole, step) if world.leads else {})
+        shown = [every[i % making.size][i // making.size] for i in range(len(live.prompts))]
+        found = live(shown, step) if world.leads else {}
+        if world.leads and whole and not model.language_model:  # that it can be tried meanwhile
+            keep(model, mean(found))
+        return world.of_first(found)
+
+    def keep(model: VideoModel, accuracy: float | None) -> dict[str, Any]:
+        seconds = round(trainer.elapsed, 1)
+        told = {"steps": trainer.step, "seconds": seconds, "accuracy": accuracy}
+        return begun.save(folder / "model", model, recipe, told)
 
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
@@ -361,6 +368,8 @@ def _train(
             stack.enter_context(locked(folder))
         if resume:
             trainer.resume()
+            if world.leads:
+                go_on(folder)
         elif world.leads:
             describe_run(folder, config.to_toml(recipe.to_dict()))
         ended = trainer.run()
@@ -368,25 +377,7 @@ def _train(
         told = TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes)
         if not world.leads:
             return told
-        unseen = getattr(registry.load(SOURCES, recipe.source), "UNSEEN_PROMPTS", ())
-        info = {
-            "recipe": recipe.to_dict(),
-            "captions": captions[:_KEPT_CAPTIONS],
-            "unseen_prompts": list(unseen),
-            "fps": begun.fps,
-            "version": version(),
-            "steps": trainer.step,
-            "seconds": round(seconds, 1),
-        }
-        checkpoint.save(
-            folder / "model",
-            model,
-            tokenizer,
-            family=recipe.family,
-            model_config=recipe.model,
-            info=info,
-            card=model_card(recipe, info),
-        )
+        info = keep(model, accuracy)
         if lessons and ended != "interrupted":
             try:
                 with signals.at_once():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -16,12 +18,14 @@ from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.teaching import Refinement, Teacher, captions_never_seen
 from kineograph.models import checkpoint
 from kineograph.models.base import VideoModel, VideoShape, lasting
-from kineograph.recipes import SOURCES, Recipe, build, check_trusted
+from kineograph.recipes import SOURCES, Recipe, build, check_trusted, model_card
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.pretrained import tokenizer_for
 from kineograph.text.tokenizer import CaptionTokenizer
-from kineograph.training.environment import choose_device
+from kineograph.training.environment import choose_device, version
 from kineograph.training.settings import DistillConfig, RefineConfig, TrainingConfig
+
+_KEPT_CAPTIONS = 1000  # in what a model folder tells of itself
 
 
 class Lessons(Protocol):
@@ -49,6 +53,33 @@ class Begun:
     tokenizer: CaptionTokenizer
     lessons: Lessons | None
     """What it learns from, where it goes on from a trained model."""
+
+    def save(
+        self, folder: Path, model: VideoModel, recipe: Recipe, told: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Write a model folder, in the place of one that is there; => all that it tells of itself.
+
+        ``told`` is how far the training has come: "steps", "seconds" and "accuracy".
+        """
+        module = registry.load(SOURCES, recipe.source)
+        info = {
+            "recipe": recipe.to_dict(),
+            "captions": list(self.source.captions[:_KEPT_CAPTIONS]),
+            "unseen_prompts": list(getattr(module, "UNSEEN_PROMPTS", ())),
+            "fps": self.fps,
+            "version": version(),
+            **told,
+        }
+        checkpoint.save(
+            folder,
+            model,
+            self.tokenizer,
+            family=recipe.family,
+            model_config=recipe.model,
+            info=info,
+            card=model_card(recipe, info),
+        )
+        return info
 
 
 def begin(recipe: Recipe) -> Begun:

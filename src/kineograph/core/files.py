@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -372,7 +373,20 @@ def locked(folder: str | Path) -> Iterator[None]:
                 f"Another process is writing into {folder}.",
                 "Wait for it to end, or choose another folder.",
             ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()} {platform.node()}".encode())
+        file.flush()
         yield
+
+
+def holder(folder: str | Path) -> int | None:
+    """The process that has a folder for itself, where it is known and on this machine."""
+    if not is_locked(folder):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        process, machine = (Path(folder) / _LOCK).read_text("utf-8").split(" ", 1)
+        return int(process) if machine == platform.node() else None
+    return None
 
 
 def is_locked(folder: str | Path) -> bool:

@@ -189,14 +189,16 @@ def followed(
 ) -> Tensor:
     """Heun's method from t = 0 to 1 in equal steps of two evaluations, the last of one.
 
-    ``clean`` of x_t (B, T, D) and t (B,) is x̂₁, and the velocity (x̂₁ − x_t) / (1 − t). After each
-    step ``seen`` is told t and where the last velocity leads, which is x̂₁ in the end.
+    ``clean`` of x_t (B, T, D) and t (B,) is x̂₁, and the velocity (x̂₁ − x_t) / (1 − t). ``seen`` is
+    told the noise, t being 0, and after each step t and where the last velocity leads, which is x̂₁
+    in the end.
     """
 
     def velocity(x: Tensor, t: float) -> Tensor:
         return (clean(x, torch.full((len(x),), t, device=x.device)) - x) / (1 - t)
 
     x = noise
+    seen(0.0, noise)
     for k in range(steps):
         t, following = k / steps, (k + 1) / steps
         slope = velocity(x, t)

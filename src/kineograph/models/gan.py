@@ -186,6 +186,17 @@ class Model(VideoModel):
         duel = F.softplus(on_real - on_fake).mean()
         return {"total": duel + self.generator.denoiser.text.cost(), "duel": duel}
 
+    @torch.no_grad()
+    def duel(self, batch: TensorBatch, noise: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Scores (B,) by the discriminator, and the generator's clips (B, T, 3, H, W) of the same
+        captions: of "real" clips, of "generated" ones, and of real ones beside an "other" caption.
+        """
+        real, own = self.autoencoder.codes(batch), batch.tokens
+        fake = self.generator(noise, own)
+        pairs = {"real": (real, own), "generated": (fake, own), "other": (real, own.roll(1, 0))}
+        scores = {name: self.discriminator(*pair) for name, pair in pairs.items()}
+        return scores, self.autoencoder.clips(fake)
+
     def _some(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """Codes and tokens of some clips of the batch."""
         real = self.autoencoder.codes(batch)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from kineograph.core.config import read_toml
-from kineograph.core.errors import KineographError
-from kineograph.core.files import check_seal, is_locked, read_json
+from kineograph.core.errors import KineographError, RequestError
+from kineograph.core.files import (
+    check_seal,
+    holder,
+    is_locked,
+    read_json,
+    translate_os_errors,
+    write_atomically,
+)
 from kineograph.training.metrics_log import read_metrics
 
-RunState = Literal["running", "finished", "unfinished", "damaged"]
+RunState = Literal["running", "finished", "unfinished", "stopped", "damaged"]
+"""An unfinished run was cut off, or waits; a stopped one was ended by hand before its time. Either
+can go on."""
+
+_STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Run:
     steps: int
     of_steps: int | None
     seconds: float
+    of_seconds: float | None
     accuracy: float | None
     """At its last check."""
     has_model: bool
@@ -69,9 +83,11 @@ def told(folder: Path) -> Run:
     state: RunState = "finished" if ended and written else "unfinished"
     if fault or (place is None and state == "unfinished"):
         state, fault = "damaged", fault or "it has no whole checkpoint"
+    if state == "unfinished" and (folder / _STOPPED).exists():
+        state = "stopped"
     if is_locked(folder):
         state, fault = "running", None
-    of_steps = (training or {}).get("steps")
+    of_steps, of_minutes = ((training or {}).get(name) for name in ("steps", "minutes"))
     return Run(
         folder=folder,
         state=state,
@@ -79,9 +95,38 @@ def told(folder: Path) -> Run:
         steps=last.get("step", 0),
         of_steps=of_steps if isinstance(of_steps, int) else None,
         seconds=_number(last.get("elapsed")) or 0.0,
+        of_seconds=None if (minutes := _number(of_minutes)) is None else 60 * minutes,
         accuracy=checked[-1] if checked else None,
         has_model=(folder / "model" / "config.json").is_file(),
     )
+
+
+def pause(folder: Path) -> None:
+    """Ask the process that trains a run to end with a checkpoint, from which it can go on.
+
+    To be asked once: a second time ends it at once. Raises RequestError where no process of this
+    machine is at it.
+    """
+    process = holder(folder)
+    if process is None:
+        raise RequestError(f"No process of this machine trains {folder}.", "It has ended.")
+    os.kill(process, signal.SIGINT)
+
+
+def stop(folder: Path) -> None:
+    """The same, or let a waiting run be; what is there is what it comes to, unless it is resumed.
+
+    Raises RequestError where another machine trains it.
+    """
+    write_atomically(folder / _STOPPED, b"")
+    if is_locked(folder):
+        pause(folder)
+
+
+def go_on(folder: Path) -> None:
+    """Take back that it was stopped."""
+    with translate_os_errors(folder):
+        (folder / _STOPPED).unlink(missing_ok=True)
 
 
 def _training(folder: Path) -> Mapping[str, Any] | None:

@@ -89,12 +89,12 @@ def running(models: Path, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     one likes on the same folder; all that still live are ended by Ctrl-C."""
     started: list[Running] = []
 
-    def start(*words: str, **environment: str) -> Running:
+    def start(*words: str, runs: Path = models, **environment: str) -> Running:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
         command = [sys.executable, "-m", "kineograph", "serve", "--port", str(port), *words]
-        command += ["--model", str(models), "--data", str(tmp_path / "kept")]
+        command += ["--model", str(runs), "--data", str(tmp_path / "kept")]
         process = subprocess.Popen(command, env=os.environ | environment)
         started.append(Running(process, f"http://127.0.0.1:{port}"))
         started[-1].ready()

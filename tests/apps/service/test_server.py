@@ -115,10 +115,10 @@ def test_the_events_show_how_it_forms(serve: Serve) -> None:
             lines = [line for line in stream.iter_lines() if line]
     events = [line.removeprefix("event: ") for line in lines if line.startswith("event")]
     data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data")]
-    assert events.count("preview") == 3
+    assert events.count("preview") == 1 + 3  # nothing but noise, and after each step
     assert (events[-1], data[-1]["status"]) == ("done", "completed")
     previews = [told for kind, told in zip(events, data, strict=True) if kind == "preview"]
-    assert [told["step"] for told in previews] == [0, 1, 2]
+    assert [told["step"] for told in previews] == [0, 1, 2, 3]
     assert all(told["image"].startswith("data:image/webp;base64,") for told in previews)
 
 
@@ -460,6 +460,15 @@ def test_the_document_tells_of_every_answer(idle: TestClient) -> None:
         "/v1/videos/{id}/events",
         "/v1/models",
         "/v1/models/{id}/words",
+        "/v1/models/{id}/duel",
+        "/v1/sources",
+        "/v1/sources/{id}/clips",
+        "/v1/folders/{id}/check",
+        "/v1/recipes",
+        "/v1/runs",
+        "/v1/runs/{id}",
+        "/v1/runs/{id}/samples/{step}",
+        "/v1/runs/{id}/{action}",
     }
     body = document["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
     assert set(body) >= {"application/json", "multipart/form-data"}

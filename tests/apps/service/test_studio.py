@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from kineograph.core.files import holder
+from kineograph.data.folder.video_folder import write_video_folder
+from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
+from kineograph.training import run_folder
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -23,6 +27,14 @@ pytestmark = pytest.mark.slow
 Running = Any
 PROMPT = "circle moving up-right"
 SIZES = {"narrow": (360, 780), "wide": (1360, 900)}
+PAGES = {
+    "create": "canvas",
+    "library": "canvas",
+    "data": "canvas",
+    "train": ".chart polyline, .chart circle",
+    "explain": ".lead",
+}
+"""Each page, and what is there when it is whole."""
 SHOTS = os.environ.get("KINEOGRAPH_SCREENSHOTS")
 """A folder to keep screenshots in."""
 
@@ -53,7 +65,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(address)
-        page.wait_for_selector("main textarea, main input")
+        page.wait_for_selector("main form, main .run, main select")
         return page
 
     yield visit
@@ -183,6 +195,94 @@ def test_a_server_that_dies_and_returns(
         assert again.wait(30) == 0
 
 
+def test_data_is_looked_into(
+    running: Callable[..., Running], visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = Source(Config(num_frames=10, height=32, width=32))
+    write_video_folder((source.clip(index, 0) for index in range(3)), tmp_path / "mine", "webp")
+    sorted((tmp_path / "mine").glob("*.webp"))[0].write_bytes(b"no picture")
+    page = visit(running("--folder", str(tmp_path / "mine")).address + "/#data")
+    shows(page, 12)
+    before = page.locator(".made").inner_text()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_text("13–24 of").wait_for()
+    assert page.locator(".made").inner_text() != before
+    page.get_by_label("Source").select_option("folder")
+    shows(page, 2)
+    page.get_by_role("button", name="Check this folder").click()
+    page.get_by_text("broken: copy it again").wait_for()
+    page.reload()
+    shows(page, 2)
+
+
+def test_a_training_from_the_page(
+    running: Callable[..., Running], visit: Callable[..., Any], models: Path, tmp_path: Path
+) -> None:
+    runs = Path(shutil.copytree(models, tmp_path / "runs"))
+    page = visit(running(runs=runs).address + "/#train")
+    page.get_by_label("Recipe").select_option("tutorial-gan")
+    page.get_by_label("Minutes").fill("30")
+    page.get_by_role("button", name="Start training").click()
+    run = page.locator(".run", has_text="tutorial-gan-1")
+    try:
+        run.get_by_role("button", name="Pause").click(timeout=60_000)
+        run.get_by_text("paused").wait_for(timeout=60_000)
+        page.get_by_role("img", name="autoencoder").wait_for()
+        run.get_by_role("button", name="Go on").click()
+        run.get_by_role("button", name="Stop").click(timeout=60_000)
+        run.get_by_text("stopped").wait_for(timeout=60_000)
+    finally:
+        if holder(runs / "tutorial-gan-1"):
+            run_folder.stop(runs / "tutorial-gan-1")
+    page.locator(".run", has_text="flow").get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="tutorial-gan-1, flow").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="tutorial-gan-1, flow").wait_for()
+    run.get_by_role("button", name="Try it").click()
+    playwright.expect(page.get_by_label("Model")).to_have_value("tutorial-gan-1")
+
+
+def test_how_noise_becomes_a_clip(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    page = visit(running().address + "/#explain")
+    page.get_by_label("Prompt").fill(PROMPT)
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("heading", name="Step 0 of 8").wait_for()
+    page.get_by_text("100 %").wait_for()
+    shows(page, 9, ".strip img")
+    page.get_by_role("heading", name="Step 1 of 8").wait_for()  # it goes on by itself
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="Step 8").click()
+    page.get_by_text("arrives at the clip").wait_for()
+    page.get_by_text("Differs from the finished clip by").wait_for()
+
+
+def test_how_two_networks_play(running: Callable[..., Running], visit: Callable[..., Any]) -> None:
+    page = visit(running().address + "/#explain")
+    page.get_by_label("Model").select_option("gan")
+    shows(page, 12, within=60)
+    assert page.locator(".score").count() == 18
+    before = page.locator(".duel").inner_text()
+    page.get_by_role("button", name="Other clips").click()
+    playwright.expect(page.locator(".duel")).not_to_have_text(before, timeout=60_000)
+    page.get_by_role("button", name="Project").click()
+    playwright.expect(page.get_by_role("navigation")).not_to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("navigation").wait_for()
+
+
+def test_the_first_paint_is_quick(
+    running: Callable[..., Running], visit: Callable[..., Any]
+) -> None:
+    """Without a figure for the processor that runs this test: what is loaded is little."""
+    page = visit(running().address)
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.decodedBodySize)")
+    assert len(loaded) < 30
+    assert sum(loaded) < 200_000
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_anybody_can_use_it(
@@ -193,9 +293,12 @@ def test_anybody_can_use_it(
     page.get_by_text("Settings").click()
     make(page)
     shows(page, 2)
-    for place in ("create", "library"):
+    for place, ready in PAGES.items():
         page.goto(page.url.partition("#")[0] + f"#{place}")
-        shows(page, 2)
+        page.wait_for_selector(ready)
+        if place == "explain":
+            page.get_by_role("button", name="Show").click()
+            shows(page, 9, ".strip img")
         page.keyboard.press("Tab")
         found = axe.Axe().run(page).response["violations"]
         serious = [each for each in found if each["impact"] in ("serious", "critical")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kineograph.apps import terminal
 from kineograph.apps.commands.judging import verdict_data
-from kineograph.apps.commands.runs import RUNS, newest_model, run_folders
+from kineograph.apps.commands.runs import RUNS, free_folder, newest_model, run_folders
 from kineograph.apps.commands.trying import tried
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
@@ -46,7 +46,7 @@ def demo(
     """
     from kineograph.core.files import check_free
 
-    folder = out or _free(RUNS / "demo")
+    folder = out or free_folder(RUNS / "demo")
     check_free(folder, force)
     from kineograph.apps import demo as whole_path
     from kineograph.training.loop import Hooks
@@ -133,7 +133,7 @@ def train(
     elif out and out.exists() and not together():
         raise RequestError(f"{out} exists already.", "Add --resume, or choose another folder.")
     chosen = recipes.resolve(recipe, merge(settings, _training(seed, minutes, stop_at)))
-    folder = out or _free(RUNS / f"{_as_name(chosen.name)}-1")
+    folder = out or free_folder(RUNS / f"{_as_name(chosen.name)}-1")
     check_free(folder, force=resume or together())
     if dry_run:
         return tried(chosen, folder)
@@ -214,7 +214,7 @@ def _next(recipe: Recipe, out: Path | None) -> Path:
     """The folder of a run that goes on from another."""
     from kineograph.core.files import check_free
 
-    folder = out or _free(RUNS / f"{_as_name(recipe.name)}-1")
+    folder = out or free_folder(RUNS / f"{_as_name(recipe.name)}-1")
     check_free(folder)
     return folder
 
@@ -276,16 +276,6 @@ def _example(recipe: Recipe) -> str:
 
 def _as_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text)
-
-
-def _free(path: Path) -> Path:
-    """``path`` or, where it is taken, the same with the next number that is not."""
-    stem = re.sub(r"-\d+$", "", path.name)
-    number = 1
-    while path.exists():
-        number += 1
-        path = path.with_name(f"{stem}-{number}")
-    return path
 
 
 def _run_to_resume(recipe: str, out: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,16 @@ def run_folders(folder: Path) -> list[Path]:
         return []
     found = [path for path in folder.iterdir() if (path / "config.toml").is_file()]
     return sorted(found, key=lambda path: (path / "config.toml").stat().st_mtime)
+
+
+def free_folder(path: Path) -> Path:
+    """``path`` or, where it is taken, the same with the next number that is not."""
+    stem = re.sub(r"-\d+$", "", path.name)
+    number = 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{stem}-{number}")
+    return path
 
 
 def newest_model(folder: Path) -> Path:

@@ -31,6 +31,7 @@ _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 def serve(
     *,
     model: tuple[Path, ...] = (RUNS,),
+    folder: tuple[Path, ...] = (),
     data: Path = Path("service"),
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -41,12 +42,16 @@ def serve(
     queue: int = 256,
     keep_days: float = 30.0,
     keep_gigabytes: float = 4.0,
+    training: bool = False,
     browser: bool = False,
 ) -> int:
     """Serve the models: a page to make clips with, and OpenAI's videos protocol for programs.
 
     Args:
-        model: Models, runs, or folders of runs; new ones are found while it serves.
+        model: Models, runs, or folders of runs; new ones are found while it serves. New trainings
+            go into the first folder of runs.
+        folder: Folders of clips, digits or sprite sheets to look into and to train on, from the
+            page.
         data: A folder for all that it keeps: jobs and what was made. Several machines that serve
             one queue keep it in PostgreSQL, whose address is in KINEOGRAPH_DATABASE.
         host: The address to listen at. Any but this machine's own needs an API key.
@@ -58,6 +63,8 @@ def serve(
         queue: Jobs that may wait; more are told to come again.
         keep_days: Days after which a clip goes, unless it is a favourite.
         keep_gigabytes: Of clips that are kept; beyond, the oldest go.
+        training: Let trainings be started from the page, even where others than this machine's own
+            users can reach it, by --host or --name.
         browser: Open the page in a browser.
     """
     keys = _keys(api_key_file)
@@ -73,9 +80,15 @@ def serve(
             )
     if at_once > _MOST_AT_ONCE:
         raise RequestError(f"--at-once is {at_once}.", f"It must be {_MOST_AT_ONCE} or less.")
+    for place in folder:
+        if not place.exists():
+            raise RequestError(f"There is no folder {place}.", "Name one that is there.")
+    if len({place.resolve().name for place in folder}) < len(folder):
+        raise RequestError("Two folders have the same name.", "Give one of them another.")
     from kineograph.apps.service.guard import Guarded
     from kineograph.apps.service.jobs import Limits
     from kineograph.apps.service.logs import log_as_json
+    from kineograph.apps.service.pages import Studio
     from kineograph.apps.service.server import Service, make_app
 
     listening = _listening(host, port)
@@ -91,6 +104,11 @@ def serve(
             workers=workers,
             at_once=at_once,
             limits=limits,
+            studio=Studio(
+                folders=tuple(folder),
+                runs=next((place for place in model if not _is_model(place)), RUNS),
+                trains=training or (_is_local(host) and not name),
+            ),
         )
     )
     log_as_json()
@@ -101,16 +119,22 @@ def serve(
 
 
 def studio(
-    *, model: tuple[Path, ...] = (RUNS,), data: Path = Path("service"), port: int = 8000
+    *,
+    model: tuple[Path, ...] = (RUNS,),
+    folder: tuple[Path, ...] = (),
+    data: Path = Path("service"),
+    port: int = 8000,
 ) -> int:
     """Open the page on which prompts become clips, in a browser.
 
     Args:
-        model: Models, runs, or folders of runs; new ones are found meanwhile.
+        model: Models, runs, or folders of runs; new ones are found meanwhile. New trainings go into
+            the first folder of runs.
+        folder: Folders of clips, digits or sprite sheets to look into and to train on.
         data: A folder for all that it keeps.
         port: The port to listen at.
     """
-    return serve(model=model, data=data, port=port, browser=True)
+    return serve(model=model, folder=folder, data=data, port=port, browser=True)
 
 
 def _run(app: FastAPI, listening: socket.socket, page: str | None) -> None:
@@ -181,6 +205,11 @@ def _keys(file: Path | None) -> list[str]:
             "An API key is too short.", f"Use {_SHORTEST_KEY} characters or more, drawn at random."
         )
     return keys
+
+
+def _is_model(place: Path) -> bool:
+    """A model or a run, not a folder of runs."""
+    return any((own / "config.json").is_file() for own in (place, place / "model"))
 
 
 def _is_local(host: str) -> bool:

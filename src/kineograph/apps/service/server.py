@@ -51,6 +51,7 @@ from kineograph.apps.service.jobs import (
     QueueFull,
 )
 from kineograph.apps.service.models import Known, Models
+from kineograph.apps.service.pages import Studio, add_pages
 from kineograph.apps.service.queue import Jobs
 from kineograph.apps.service.words import Words, words_of
 from kineograph.apps.service.workers import Workers
@@ -80,6 +81,7 @@ class Service:
     workers: int = 1
     at_once: int = 16
     limits: Limits = field(default_factory=Limits)
+    studio: Studio = field(default_factory=Studio)
     work: WorkLimit = field(default_factory=WorkLimit)
 
 
@@ -170,6 +172,7 @@ def make_app(service: Service) -> FastAPI:
     app.state.of = State(service)
     app.add_middleware(Guard, guarded=service.guarded)
     _add_videos(app)
+    add_pages(app, service.studio, app.state.of.model)
     _add_operation(app)
     _add_errors(app)
     app.mount("/", StaticFiles(directory=STUDIO, html=True))

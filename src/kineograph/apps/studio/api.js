@@ -39,23 +39,30 @@ const json = async (...asked) => (await ask(...asked)).json();
 export const models = async () => (await json("GET", "/v1/models")).data;
 export const words = (model, prompt) =>
   json("GET", `/v1/models/${encodeURIComponent(model)}/words?${new URLSearchParams({ prompt })}`);
+export const duel = (model, seed) => json("GET", `/v1/models/${encodeURIComponent(model)}/duel?seed=${seed}`);
+export const sources = () => json("GET", "/v1/sources");
+export const checkFolder = (name) => json("GET", `/v1/folders/${encodeURIComponent(name)}/check`);
+export const recipes = async () => (await json("GET", "/v1/recipes")).data;
+export const runs = () => json("GET", "/v1/runs");
+export const run = (name) => json("GET", `/v1/runs/${encodeURIComponent(name)}`);
+export const startRun = (request) => json("POST", "/v1/runs", request);
+export const changeRun = (name, action) => json("POST", `/v1/runs/${encodeURIComponent(name)}/${action}`);
 export const create = (request) => json("POST", "/v1/videos", request);
 export const video = (id) => json("GET", `/v1/videos/${id}`);
 export const cancel = (id) => json("POST", `/v1/videos/${id}/cancel`);
 export const remove = (id) => json("DELETE", `/v1/videos/${id}`);
 export const favourite = (id, keep) => json("POST", `/v1/videos/${id}/favourite?keep=${keep}`);
 
-export function videos(told) {
-  const asked = Object.entries(told).filter(([, value]) => value);
-  return json("GET", `/v1/videos?${new URLSearchParams(asked)}`);
-}
+const query = (told) => new URLSearchParams(Object.entries(told).filter(([, value]) => value));
+export const videos = (told) => json("GET", `/v1/videos?${query(told)}`);
+export const clips = (source, { source: _, ...told }) => json("GET", `/v1/sources/${source}/clips?${query(told)}`);
 
 export const place = (id, form) =>
   `/v1/videos/${id}/content?${form === "png" ? "variant=spritesheet" : `format=${form}`}`;
 
-export async function file(id, form) {
-  return (await ask("GET", place(id, form))).blob();
-}
+const blob = async (path) => (await ask("GET", path)).blob();
+export const file = (id, form) => blob(place(id, form));
+export const sampleSheet = (name, step) => blob(`/v1/runs/${encodeURIComponent(name)}/samples/${step}`);
 
 // Calls `on(name, data)` for each event of a job until it has ended. Where the service goes away it
 // asks again, so that a page that is left open finds out how things went. A browser has few
@@ -83,7 +90,7 @@ export async function follow(id, on, signal) {
   }
 }
 
-async function hear(id, on, signal) {
+export async function hear(id, on, signal) {
   streams += 1;
   try {
     const answer = await fetch(`/v1/videos/${id}/events`, { headers: headers(), signal });

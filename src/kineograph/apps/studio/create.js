@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Card } from "./card.js";
+import { kept, useKept } from "./kept.js";
 import { say } from "./words.js";
 
 const EMPTY = {
@@ -17,19 +18,6 @@ const EMPTY = {
   bestOf: 1,
   negative: "",
 };
-
-// What was typed and what was made stay over a reload, until the page is closed.
-function useKept(name, first) {
-  const [value, setValue] = useState(() => {
-    try {
-      return { ...first, ...JSON.parse(sessionStorage.getItem(name)) };
-    } catch {
-      return first;
-    }
-  });
-  useEffect(() => sessionStorage.setItem(name, JSON.stringify(value)), [value]);
-  return [value, setValue];
-}
 
 export const reuse = (video) => {
   const form = {
@@ -47,6 +35,11 @@ export const reuse = (video) => {
   sessionStorage.setItem("form", JSON.stringify(form));
   if (location.hash === "#create") dispatchEvent(new Event("reused"));
   else location.hash = "create";
+};
+
+export const tryModel = (model) => {
+  sessionStorage.setItem("form", JSON.stringify({ ...kept("form", EMPTY), model, other: "" }));
+  location.hash = "create";
 };
 
 export function Create({ models }) {

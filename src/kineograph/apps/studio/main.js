@@ -3,10 +3,13 @@
 import { html, render, useEffect, useState } from "./vendor/htm-preact.js";
 import { languages, say, useLanguage } from "./words.js";
 import { Create } from "./create.js";
+import { Data } from "./data.js";
+import { Explain } from "./explain.js";
 import { Library } from "./library.js";
+import { Train } from "./train.js";
 import * as api from "./api.js";
 
-const PAGES = { create: Create, library: Library };
+const PAGES = { create: Create, library: Library, data: Data, train: Train, explain: Explain };
 
 const page = () => {
   const name = location.hash.slice(1).split("?")[0];
