@@ -365,11 +365,10 @@ def _train(
     with contextlib.ExitStack() as stack:
         if world.leads:
             open_run(folder)
+            go_on(folder)  # before it is locked: from then on it may be stopped
             stack.enter_context(locked(folder))
         if resume:
             trainer.resume()
-            if world.leads:
-                go_on(folder)
         elif world.leads:
             describe_run(folder, config.to_toml(recipe.to_dict()))
         ended = trainer.run()

@@ -84,6 +84,20 @@ def test_what_follows_two_dashes_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("a cat", "--names", "a", "b", "--count", "2"),
+        ("a cat", "--names", "a", "--count", "2", "--names", "b"),
+        ("--names=a", "a cat", "--names", "b", "--count=2"),
+        ("--names", "a", "--names=b", "--count", "2", "--", "a cat"),
+    ],
+)
+def test_several_values_come_together_or_one_by_one(words: tuple[str, ...]) -> None:
+    told = parsed(paint, *words)
+    assert (told["what"], told["names"], told["count"]) == ("a cat", ("a", "b"), 2)
+
+
+@pytest.mark.parametrize(
     ("words", "cause"),
     [
         ((), "WHAT is missing."),

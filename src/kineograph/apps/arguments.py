@@ -34,6 +34,7 @@ _REWORDED = {  # what tyro says => what a newcomer understands
 def parse(command: Command, name: str, words: Sequence[str]) -> Callable[[], Any]:
     """A command and its words => the call. Raises RequestError where they do not fit."""
     own, settings = _split(command, words)
+    own = _gathered(command, own)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -118,6 +119,30 @@ def _split(command: Command, words: Sequence[str]) -> tuple[list[str], dict[str,
     from kineograph.core.config import parse_overrides
 
     return rest, parse_overrides(found)
+
+
+def _gathered(command: Command, words: Sequence[str]) -> list[str]:
+    """``--name A --name B`` => ``--name A B``, where an option takes several values."""
+    hints = get_type_hints(command)
+    several = {p.name for p in _parameters(command) if get_origin(hints[p.name]) is tuple}
+    found: dict[str, list[str]] = {}
+    end = words.index("--") if "--" in words else len(words)
+    rest: list[str] = []
+    to = rest
+    for word in words[:end]:
+        name, given, value = word.partition("=")
+        if not word.startswith("--"):
+            to.append(word)
+        elif name.removeprefix("--").replace("-", "_") in several:
+            to = found.setdefault(name, [])
+            if given:
+                to.append(value)
+                to = rest
+        else:
+            rest.append(word)
+            to = rest
+    options = [each for name, values in found.items() for each in (name, *values)]
+    return [*rest, *options, *words[end:]]
 
 
 def _check_option(key: str, options: set[str], settings: bool) -> None:

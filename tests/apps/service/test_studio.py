@@ -225,10 +225,11 @@ def test_a_training_from_the_page(
     page.get_by_role("button", name="Start training").click()
     run = page.locator(".run", has_text="tutorial-gan-1")
     try:
-        run.get_by_role("button", name="Pause").click(timeout=60_000)
+        page.get_by_role("img", name="autoencoder").wait_for(timeout=60_000)
+        run.get_by_role("button", name="Pause").click()
         run.get_by_text("paused").wait_for(timeout=60_000)
-        page.get_by_role("img", name="autoencoder").wait_for()
         run.get_by_role("button", name="Go on").click()
+        run.get_by_text("learning").wait_for(timeout=60_000)
         run.get_by_role("button", name="Stop").click(timeout=60_000)
         run.get_by_text("stopped").wait_for(timeout=60_000)
     finally:
@@ -246,7 +247,7 @@ def test_how_noise_becomes_a_clip(
     running: Callable[..., Running], visit: Callable[..., Any]
 ) -> None:
     page = visit(running().address + "/#explain")
-    page.get_by_label("Prompt").fill(PROMPT)
+    page.get_by_label("What should happen?").fill(PROMPT)
     page.get_by_role("button", name="Show").click()
     page.get_by_role("heading", name="Step 0 of 8").wait_for()
     page.get_by_text("100 %").wait_for()
@@ -267,7 +268,7 @@ def test_how_two_networks_play(running: Callable[..., Running], visit: Callable[
     before = page.locator(".duel").inner_text()
     page.get_by_role("button", name="Other clips").click()
     playwright.expect(page.locator(".duel")).not_to_have_text(before, timeout=60_000)
-    page.get_by_role("button", name="Project").click()
+    page.get_by_role("button", name="Projector view").click()
     playwright.expect(page.get_by_role("navigation")).not_to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("navigation").wait_for()

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 from kineograph.apps.service.asking import Wrong
@@ -71,6 +72,9 @@ class Errands:
         except ValueError:
             log.error("errand ended", extra={"asked": asked, "code": process.returncode})
             raise Wrong("Looking at it failed.", code="cannot_look", status=422) from None
-        if "found" not in answer:
-            raise Wrong(answer["cause"], answer["remedy"], code="cannot_look")
-        return answer["found"]
+        if "found" in answer:
+            return answer["found"]
+        cause, remedy = answer["cause"], answer["remedy"]
+        if path := json.loads(asked).get("path"):  # where it is on the disk is nobody's business
+            cause, remedy = (text.replace(path, Path(path).name) for text in (cause, remedy))
+        raise Wrong(cause, remedy, code="cannot_look")

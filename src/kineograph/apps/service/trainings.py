@@ -157,6 +157,8 @@ class Trainings:
         """
         with self._lock:
             run = self._run(name)
+            if self._card(run).state == "starting":  # it would hear of it too late
+                raise RequestError(f"{name} is starting.", "Ask again in some seconds.")
             process = holder(run)
             if process is None or self._asked.get(name) != process:
                 (run_folder.stop if for_good else run_folder.pause)(run)

@@ -272,7 +272,7 @@ def main() -> None:
         os.nice(5)  # who asks how far a job is should not wait for it
 
     def listen() -> None:
-        for _ in sys.stdin.buffer:
+        while os.read(0, 4096):  # not sys.stdin, whose lock this thread would hold at the end
             worker.called.set()
         worker.end()
 

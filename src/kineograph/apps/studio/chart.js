@@ -12,7 +12,7 @@ function ticks(low, high, log) {
   if (log) {
     const found = [];
     for (let power = Math.ceil(low); power <= high; power++) found.push(power);
-    return found.length > 1 ? found : [low, high];
+    return found;
   }
   const raw = (high - low || 1) / 4;
   const size = 10 ** Math.floor(Math.log10(raw));
@@ -23,8 +23,8 @@ function ticks(low, high, log) {
 }
 
 // `series` are [{name, x, y}]; `shares` are drawn from 0 to 100 %, others on a logarithmic axis
-// where all are above 0. `unit` says what x counts.
-export function Chart({ title, series, shares, unit }) {
+// where they span more than a decade above 0. `unit` says what x counts, which goes to `until` or as far as there is any.
+export function Chart({ title, series, shares, unit, until = 1 }) {
   const place = useRef();
   const [wide, setWide] = useState(520);
   useEffect(() => {
@@ -34,12 +34,13 @@ export function Chart({ title, series, shares, unit }) {
   }, []);
 
   const shown = series.filter((each) => each.y.length);
-  const log = !shares && shown.every((each) => each.y.every((value) => value > 0));
+  const values = shown.flatMap((each) => each.y);
+  const log = !shares && Math.min(...values) > 0 && Math.max(...values) > 10 * Math.min(...values);
   const height = (value) => (log ? Math.log10(value) : value);
-  const every = shown.flatMap((each) => each.y.map(height));
+  const every = values.map(height);
   let [low, high] = shares ? [0, 1] : [Math.min(...every), Math.max(...every)];
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
-  const end = Math.max(...shown.flatMap((each) => each.x), 1);
+  const end = Math.max(...shown.flatMap((each) => each.x), until);
   const [inner, tall] = [wide - EDGE.left - EDGE.right, HIGH - EDGE.top - EDGE.bottom];
   const x = (at) => EDGE.left + (at / end) * inner;
   const y = (value) => EDGE.top + (1 - (height(value) - low) / (high - low)) * tall;

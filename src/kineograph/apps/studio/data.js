@@ -73,6 +73,9 @@ export function Data() {
   </div>`;
 }
 
+// "second color" is said of the other object.
+const named = (name) => name.split(" ").map(say).join(" ");
+
 function Wall({ found }) {
   const rows = useRows(found);
   return html`<section class="made" aria-label=${say("clips")}>
@@ -81,7 +84,7 @@ function Wall({ found }) {
         ? html`<${Player} frames=${rows[n]} fps=${found.fps} frame=${FIRST} label=${clip.caption} />`
         : html`<div class="screen"></div>`}
       <div class="about"><p class="prompt">${clip.caption}</p>
-        <dl class="facts">${Object.entries(clip.facts).map(([name, value]) => html`<div><dt>${say(name)}</dt><dd>${value}</dd></div>`)}</dl>
+        <dl class="facts">${Object.entries(clip.facts).map(([name, value]) => html`<div><dt>${named(name)}</dt><dd>${value}</dd></div>`)}</dl>
       </div></article>`)}
   </section>`;
 }

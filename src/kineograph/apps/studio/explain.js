@@ -187,7 +187,7 @@ function Duel({ model }) {
       </article>`)}
     </section>
     <div class="row"><button onClick=${() => setSeed(seed + 1)}>${say("others")}</button></div>`}
-    ${losses.length > 0 && html`<${Chart} title=${say("duelLosses")} unit=${say("steps")} series=${losses} /><p class="quiet">${say("aboutLosses")}</p>`}`;
+    ${losses.length > 0 && html`<${Chart} title=${say("duelLosses")} unit=${say("inSteps")} series=${losses} /><p class="quiet">${say("aboutLosses")}</p>`}`;
 }
 
 const Side = ({ name, frames, fps, label }) => html`<figure>

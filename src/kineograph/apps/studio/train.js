@@ -131,7 +131,7 @@ function Row({ run, shown, compared, compare, trains, act, show }) {
   return html`<li class=${shown ? "run shown" : "run"}>
     <button class="name" aria-pressed=${shown} onClick=${show}>${run.id}</button>
     <span class=${`verdict ${run.state === "finished" ? "yes" : run.state === "damaged" ? "no" : ""}`}>${say(run.state)}</span>
-    <p class="quiet">${run.steps.toLocaleString()} ${say("steps")} · ${duration(run.seconds)}${
+    <p class="quiet">${run.steps.toLocaleString()} ${say("inSteps")} · ${duration(run.seconds)}${
       run.accuracy === null ? "" : ` · ${say("verified")} ${Math.round(100 * run.accuracy)} %`}</p>
     ${busy && html`<progress max="1" value=${run.state === "starting" ? undefined : Math.min(done, 1)} aria-label=${run.id}></progress>`}
     ${run.fault && html`<p class="why">${run.fault}</p>`}
@@ -149,23 +149,26 @@ function Row({ run, shown, compared, compare, trains, act, show }) {
 function Course({ details }) {
   const [byTime, setByTime] = useState(true);
   const [first] = details;
-  const unit = say(byTime ? "seconds" : "steps");
+  const unit = say(byTime ? "seconds" : "inSteps");
   const line = (run, name, label) => {
     const curve = run.curves[name];
     if (!curve) return { name: label, x: [], y: [] };
     const known = curve.seconds.every((each) => each !== null);
     return { name: label, x: byTime && known ? curve.seconds : curve.steps, y: curve.values };
   };
+  const ends = details.flatMap((run) => Object.keys(run.curves).map((name) => Math.max(...line(run, name, "").x)));
+  const until = Math.max(...ends, 1);
   const alone = details.length === 1;
   const parts = Object.keys(first.curves).filter((name) => name.endsWith(".total"));
   const phases = parts.map((name) => name.replace(/\.total$/, ""));
   return html`<div class="course">
     <div class="row"><h2>${details.map((run) => run.id).join(", ")}</h2>
       <label class="check"><input type="checkbox" checked=${byTime} onChange=${(event) => setByTime(event.target.checked)} />${say("byTime")}</label></div>
-    <${Chart} title=${say("verified")} shares unit=${unit} series=${details.map((run) => line(run, "accuracy", run.id))} />
+    ${details.some((run) => run.curves.accuracy) &&
+    html`<${Chart} title=${say("verified")} shares unit=${unit} until=${until} series=${details.map((run) => line(run, "accuracy", run.id))} />`}
     ${alone
-      ? html`<${Chart} title=${say("loss")} unit=${unit} series=${parts.map((name, n) => line(first, name, phases[n]))} />`
-      : parts.map((name, n) => html`<${Chart} title=${`${say("loss")}: ${phases[n]}`} unit=${unit} series=${details.map((run) => line(run, name, run.id))} />`)}
+      ? html`<${Chart} title=${say("loss")} unit=${unit} until=${until} series=${parts.map((name, n) => line(first, name, phases[n]))} />`
+      : parts.map((name, n) => html`<${Chart} title=${`${say("loss")}: ${phases[n]}`} unit=${unit} until=${until} series=${details.map((run) => line(run, name, run.id))} />`)}
     <${Checks} key=${first.id} run=${first} />
     <details><summary>${say("settings")}</summary><pre tabindex="0">${first.settings}</pre></details>
   </div>`;
@@ -197,10 +200,10 @@ function Checks({ run }) {
   const captions = Object.entries(check.captions).sort((one, other) => one[1] - other[1]);
   return html`<section class="panel">
     <label>${say("check-at")} ${check.step.toLocaleString()}
-      <input type="range" min="0" max=${last} value=${number} onInput=${(event) => {
+      ${last > 0 && html`<input type="range" min="0" max=${last} value=${number} onInput=${(event) => {
         const to = Number(event.target.value);
         setAt(to === last ? null : to);
-      }} /></label>
+      }} />`}</label>
     ${sheet && html`<img class="samples" src=${sheet} alt=${say("samples")} />`}
     <ul class="bars">${captions.map(([caption, share]) => html`<li>
       <span>${caption}</span><meter min="0" max="1" low="0.5" high="0.9" optimum="1" value=${share} aria-label=${caption}></meter><b>${Math.round(100 * share)} %</b></li>`)}
