@@ -178,7 +178,8 @@ def _run(app: FastAPI, listening: socket.socket, page: str | None) -> None:
 def _listening(host: str, port: int) -> socket.socket:
     """Raises RequestError where nothing can listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
+    # asyncio sends small answers at once (TCP_NODELAY) only where it is said that this is TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host.strip("[]"), port))

@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from kineograph.sampling.pipeline import Pipeline
 log = logging.getLogger("kineograph.worker")
 
 _MOST_MODELS = 2  # that are held in memory
+_ENCODERS = 2  # clips that are encoded at a time; more would keep requests waiting
 _NAP = 1.0  # seconds between looks at the queue, where nobody says that there is a job
 _RENEW = LEASE / 4
 _SOON = 0.1  # seconds between two looks at whether the jobs under way are still wanted
@@ -123,13 +125,15 @@ class _Batch:
         """Each job ends as made, as failed, or as not wanted."""
         with self._held():
             try:
-                made = self._made()
-                for job, (clip, verdict) in zip([*self.jobs.values()], made, strict=True):
-                    if job.id in self.done:
-                        self._look()
-                    if job.id in self.done:
-                        self._keep(job, clip, verdict)
-                        del self.done[job.id]
+                jobs, made = [*self.jobs.values()], self._made()
+                with _encoders() as pool:
+                    files = pool.map(_files, jobs, [clip for clip, _ in made])
+                    for job, (clip, verdict), each in zip(jobs, made, files, strict=True):
+                        if job.id in self.done:
+                            self._look()
+                        if job.id in self.done:
+                            self._keep(job, clip, verdict, each)
+                            del self.done[job.id]
             except _Unwanted:
                 pass
             except (_Ending, MachineError):  # of the queue or the disk: no job is to blame
@@ -233,14 +237,7 @@ class _Batch:
             over.set()
             thread.join()
 
-    def _keep(self, job: Job, clip: Clip, verdict: Verdict) -> None:
-        asked = job.asked
-        told = {name: str(asked[name]) for name in ("prompt", "seed")} | {"model": job.model}
-        clip = Clip(clip.frames, clip.caption, fps=float(asked["fps"]))
-        files = {
-            ORIGINAL: animation_bytes(clip, "webp", metadata=told),
-            VIDEO: video_bytes(clip, "mp4", scale=int(asked["scale"]), metadata=told),
-        }
+    def _keep(self, job: Job, clip: Clip, verdict: Verdict, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             self.queue.put_file(job.id, name, data)
         outcome = asdict(verdict) | {
@@ -250,6 +247,27 @@ class _Batch:
         size = self.shown[job.id] + sum(len(data) for data in files.values())
         if self.queue.complete(self.owner, job.id, finite(outcome), size):
             log.info("made", extra={"job": job.id, "verdict": verdict.verdict})
+
+
+@contextlib.contextmanager
+def _encoders() -> Iterator[ThreadPoolExecutor]:
+    """Threads that encode, which end with what needs them."""
+    pool = ThreadPoolExecutor(_ENCODERS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _files(job: Job, clip: Clip) -> dict[str, bytes]:
+    """What is kept of a clip."""
+    asked = job.asked
+    told = {name: str(asked[name]) for name in ("prompt", "seed")} | {"model": job.model}
+    clip = Clip(clip.frames, clip.caption, fps=float(asked["fps"]))
+    return {
+        ORIGINAL: animation_bytes(clip, "webp", metadata=told),
+        VIDEO: video_bytes(clip, "mp4", scale=int(asked["scale"]), metadata=told),
+    }
 
 
 def _seed(job: Job, attempt: int) -> int:
