@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from kineograph.apps.service.queue import LEASE
+
 Running = Any
 PROMPT = "circle moving up-right"
 
@@ -78,3 +80,17 @@ def test_a_server_that_is_told_to_end_loses_nothing(running: Callable[..., Runni
     again = running()
     assert all_ended(again) == dict.fromkeys(names, "completed")
     assert count(again, 'ended_total{status="completed"}') == 3
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stuck_is_replaced(running: Callable[..., Running]) -> None:
+    server = running()
+    (stuck,) = server.workers()
+    names = ask(server, ["a"], num_inference_steps=200, best_of=64)
+    time.sleep(1)
+    os.kill(stuck, signal.SIGSTOP)
+    httpx.post(f"{server.address}/v1/videos/{names[0]}/cancel")
+    more = ask(server, ["b"])
+    told = all_ended(server, within=LEASE + 40)
+    assert told == {names[0]: "failed", more[0]: "completed"}
+    assert stuck not in server.workers()

@@ -136,6 +136,20 @@ def test_a_worker_that_ends_gives_back_what_it_has_not_made(jobs: Jobs) -> None:
     assert jobs.claim("w2", 2)[0].tries == 1
 
 
+def test_who_says_nothing_for_long_is_known(jobs: Jobs, clock: Clock) -> None:
+    add(jobs)
+    silent = add(jobs)
+    jobs.claim("w1", 1)
+    jobs.claim("w2", 1)
+    clock.now += LEASE - 1
+    assert jobs.overdue() == set()
+    jobs.renew("w2", {silent: 10})
+    clock.now += 2
+    assert jobs.overdue() == {"w1"}
+    jobs.tend()
+    assert jobs.overdue() == set()
+
+
 def test_a_cancelled_job_ends_at_once_or_by_its_worker(jobs: Jobs, clock: Clock) -> None:
     waiting, made, lost = add(jobs, kind="w"), add(jobs, kind="m"), add(jobs, kind="l")
     assert jobs.cancel(waiting)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -19,6 +21,7 @@ from kineograph import api
 from kineograph.apps.service.asking import WorkLimit
 from kineograph.apps.service.guard import Guarded
 from kineograph.apps.service.jobs import Limits
+from kineograph.apps.service.server import Service, make_app
 from kineograph.data.video_io import read_video
 
 Serve = Callable[..., AbstractContextManager[TestClient]]
@@ -410,6 +413,23 @@ def test_too_long_a_body_is_not_read(idle: TestClient) -> None:
     for length in ("-1", "+5", "1e9", "٣"):
         headers = {"content-length": length.encode()}
         assert idle.get("/v1/models", headers=headers).status_code == 400
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for(models: Path, tmp_path: Path) -> None:
+    guarded = Guarded(("127.0.0.1",), body_seconds=0.2)
+    app = make_app(Service(str(tmp_path), (models,), guarded, workers=0))
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for sign in b'{"prompt": "a circle"}':
+            await asyncio.sleep(0.05)
+            yield bytes([sign])
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.post("/v1/videos", content=slowly())
+
+    assert error(asyncio.run(ask())) == (408, "timeout", None)
 
 
 @pytest.mark.parametrize(

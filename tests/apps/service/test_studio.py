@@ -127,6 +127,13 @@ def test_the_library_is_there_after_a_restart(
     page.get_by_label("Words of the prompt").fill("up-right")
     shows(page, 2)
     card = page.get_by_role("article").first
+    card.locator("summary").click()
+    card.get_by_role("button", name="Compare").click()
+    beside = page.get_by_role("region", name="Side by side")
+    playwright.expect(beside.get_by_role("article")).to_have_count(1)
+    beside.locator("summary").click()
+    beside.get_by_role("button", name="Compare").click()
+    beside.wait_for(state="detached")
     card.get_by_role("button", name="Favourite").click()
     page.get_by_label("Favourites only").check()
     shows(page, 1)

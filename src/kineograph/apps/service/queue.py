@@ -332,6 +332,12 @@ class Jobs(ABC):
 
     # ---- keeping house ---------------------------------------------------------------------------
 
+    def overdue(self) -> set[str]:
+        """Owners who hold jobs of which they have not said a word for too long."""
+        late = "SELECT DISTINCT owner FROM jobs WHERE status = 'in_progress' AND leased_until < ?"
+        with self._transaction() as to:
+            return {str(row[0]) for row in self._rows(to, late, self.now())}
+
     def tend(self) -> None:
         """Queue again what dead workers held, end what they were told to cancel or died of, and
         remove what is too old or too much. To be called now and then by anybody."""

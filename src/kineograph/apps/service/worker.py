@@ -49,6 +49,7 @@ _MOST_MODELS = 2  # that are held in memory
 _ENCODERS = 2  # clips that are encoded at a time; more would keep requests waiting
 _NAP = 1.0  # seconds between looks at the queue, where nobody says that there is a job
 _RENEW = LEASE / 4
+_STUCK = 300.0  # seconds of one step, after which the server ends this process
 _SOON = 0.1  # seconds between two looks at whether the jobs under way are still wanted
 
 
@@ -119,7 +120,7 @@ class _Batch:
         self.done = dict.fromkeys(self.jobs, 0)
         self.begun = time.monotonic()
         self.shown = dict.fromkeys(self.jobs, 0)  # bytes of what shows how each forms
-        self._looked = 0.0
+        self._looked = self.begun
 
     def make(self) -> None:
         """Each job ends as made, as failed, or as not wanted."""
@@ -221,11 +222,11 @@ class _Batch:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
-        """Within, the jobs are held on to, however long a step takes."""
+        """Within, the jobs are held on to, unless a step takes so long that it is stuck."""
         over = threading.Event()
 
         def hold() -> None:
-            while not over.wait(_RENEW):
+            while not over.wait(_RENEW) and time.monotonic() < self._looked + _STUCK:
                 with contextlib.suppress(KineographError):  # the next one may succeed
                     self.queue.renew(self.owner, dict(self.done))
 

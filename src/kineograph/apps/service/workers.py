@@ -99,6 +99,11 @@ class Workers:
     def _look(self, tend: bool) -> None:
         """Start what lacks; see to the queue, too, if it is time to ``tend`` it."""
         if tend:
+            overdue = self.jobs.overdue()
+            for one in self._all:
+                if one.owner in overdue:  # it is stuck, and would stay so
+                    log.error("worker is stuck", extra={"owner": one.owner})
+                    one.process.kill()
             self.jobs.tend()
         if self._ending:
             return

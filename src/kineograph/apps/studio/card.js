@@ -25,7 +25,7 @@ function useJob(first) {
   return [video, preview, setVideo];
 }
 
-export function Card({ first, reuse, gone }) {
+export function Card({ first, reuse, gone, compare, compared }) {
   const [video, preview, setVideo] = useJob(first);
   const [frames, lost] = useFrames(video);
   const [frame, setFrame] = useState(FIRST);
@@ -87,6 +87,7 @@ export function Card({ first, reuse, gone }) {
             Object.entries(FORMS).map(
               ([form, name]) => html`<button onClick=${save(form)}>${say(name)}</button>`,
             )}
+            ${compare && html`<button aria-pressed=${compared} onClick=${() => compare(video.id)}>${say("compare")}</button>`}
             ${reuse && html`<button onClick=${() => reuse(video)}>${say("again")}</button>`}
             <button class="bad" onClick=${remove}>${say("remove")}</button>
           </div>

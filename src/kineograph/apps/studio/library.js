@@ -4,6 +4,7 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Card } from "./card.js";
 import { reuse } from "./create.js";
+import { useKept } from "./kept.js";
 import { say } from "./words.js";
 
 const AT_ONCE = 24;
@@ -13,6 +14,16 @@ export function Library({ models }) {
   const [videos, setVideos] = useState(null);
   const [more, setMore] = useState(false);
   const [trouble, setTrouble] = useState("");
+
+  const [{ ids: compared }, setCompared] = useKept("compared", { ids: [] });
+  const [beside, setBeside] = useState([]);
+  const compare = (id) =>
+    setCompared({ ids: compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id] });
+  // Also where a filter leaves them out.
+  useEffect(() => {
+    const known = compared.map((id) => api.video(id).catch(() => null));
+    Promise.all(known).then((all) => setBeside(all.filter(Boolean)));
+  }, [compared.join()]);
 
   const asked = useRef(0);
   const load = async (before) => {
@@ -37,6 +48,13 @@ export function Library({ models }) {
     setFilter({ ...filter, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
   const filtered = filter.containing || filter.model || filter.favourites;
 
+  const gone = (id) => {
+    setVideos((all) => all.filter((each) => each.id !== id));
+    setCompared({ ids: compared.filter((each) => each !== id) });
+  };
+  const shown = (video) => html`<${Card} key=${video.id} first=${video} reuse=${reuse} gone=${gone}
+    compare=${compare} compared=${compared.includes(video.id)} />`;
+
   return html`<div class="shelf">
     <form class="row" role="search" onSubmit=${(event) => event.preventDefault()}>
       <label class="wide">${say("search")}<input type="search" value=${filter.containing} onInput=${set("containing")} /></label>
@@ -49,9 +67,10 @@ export function Library({ models }) {
     </form>
     ${trouble && html`<p class="bad" role="alert">${trouble}</p>`}
     ${videos && videos.length === 0 && !more && html`<p class="empty">${say(filtered ? "emptySearch" : "emptyLibrary")}</p>`}
+    ${beside.length > 0 && html`<section class="panel" aria-label=${say("compared")}>
+      <h2>${say("compared")}</h2><div class="made">${beside.map(shown)}</div></section>`}
     <section class="made" aria-label=${say("library")}>
-      ${(videos || []).map((video) => html`<${Card} key=${video.id} first=${video} reuse=${reuse}
-        gone=${(id) => setVideos((all) => all.filter((each) => each.id !== id))} />`)}
+      ${(videos || []).filter((video) => !compared.includes(video.id)).map(shown)}
     </section>
     ${more && html`<button class="more" onClick=${() => load(videos)}>${say("more")}</button>`}
   </div>`;
