@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import httpx
 
 from kineograph import api, recipes
 from kineograph.data.animation import animation_bytes
+from kineograph.data.clip import Clip
 from kineograph.data.video_io import video_bytes
 from kineograph.evaluation.best_of import best_of
 from kineograph.sampling.export import usual_scale
@@ -48,9 +50,13 @@ def bare(model: Path) -> float:
                 [PROMPT] * len(which), [0] * len(which), [seeds[i] for i in which]
             )
 
-        for clip, _ in best_of(1, make, len(seeds), judge):
-            animation_bytes(clip, "webp")
-            video_bytes(clip, "mp4", scale=usual_scale(*clip.frames.shape[1:3]))
+        made = [clip for clip, _ in best_of(1, make, len(seeds), judge)]
+        with ThreadPoolExecutor(2) as pool:  # as many as a worker has
+            list(pool.map(encode, made))
+
+    def encode(clip: Clip) -> None:
+        animation_bytes(clip, "webp")
+        video_bytes(clip, "mp4", scale=usual_scale(*clip.frames.shape[1:3]))
 
     some(range(AT_ONCE))  # warms up
     started = time.perf_counter()

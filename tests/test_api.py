@@ -18,6 +18,8 @@ from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS, Config, S
 from kineograph.data.video_io import video_bytes
 from kineograph.evaluation.frechet import FrechetOptions
 from kineograph.models import checkpoint
+from kineograph.training import run_folder
+from kineograph.training.loop import Hooks, Status
 
 TOY: dict[str, dict[str, int]] = {
     "data": {"num_frames": 4, "height": 16, "width": 16},
@@ -55,6 +57,24 @@ def test_a_run_folder_holds_what_the_design_says(run: Path) -> None:
         "manifest.json",
     }
     assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+
+
+def test_a_model_can_be_tried_while_it_learns(tmp_path: Path) -> None:
+    seen: list[tuple[list[str], int]] = []
+
+    def progress(status: Status) -> None:
+        snapshots = run_folder.snapshots(tmp_path / "run")
+        if snapshots:
+            told = api.load(snapshots[-1])
+            assert told("circle moving down")[0].frames.shape == (4, 16, 16, 3)
+            seen.append(([path.name for path in snapshots], told.info["steps"]))
+
+    often = {"training": {**TOY["training"], "evaluate_every": 1, "steps": 4}}
+    recipe = recipes.resolve("tutorial", {**TOY, **often})
+    api.train(recipe, tmp_path / "run", hooks=Hooks(progress=progress))
+    assert seen[-1] == (["step-000002", "step-000003"], 3)
+    assert run_folder.snapshots(tmp_path / "run") == []
+    assert not (tmp_path / "run" / "snapshots").exists()
 
 
 def test_its_config_repeats_the_run(run: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kineograph.core import config, registry, seeds, sharing
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.core.files import check_free, locked, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import check_prompt
@@ -48,10 +49,17 @@ from kineograph.training.environment import (
 )
 from kineograph.training.loop import Ended, Hooks, Trainer, mean
 from kineograph.training.metrics_log import logged
-from kineograph.training.run_folder import checkpoints, go_on, resume_command
+from kineograph.training.run_folder import (
+    SNAPSHOTS,
+    checkpoints,
+    go_on,
+    resume_command,
+    snapshots,
+)
 from kineograph.training.stopping import Signals, Stopping
 
 _CHECK_SEED = 20_000
+_SNAPSHOTS = 2  # of a training, that are kept: who opens one has time to read it
 EVALUATION_SEED = 10_000
 """Seed of evaluations, apart from those of the trainings."""
 _REAL_CLIPS = 96
@@ -342,13 +350,18 @@ def _train(
         shown = [every[i % making.size][i // making.size] for i in range(len(live.prompts))]
         found = live(shown, step) if world.leads else {}
         if world.leads and whole and not model.language_model:  # that it can be tried meanwhile
-            keep(model, mean(found))
+            try:
+                keep(folder / SNAPSHOTS / f"step-{step:06d}", model, mean(found))
+            except MachineError as error:
+                hooks.say(f"The model of this check is not kept: {error}")
+            for old in snapshots(folder)[:-_SNAPSHOTS]:
+                shutil.rmtree(old, ignore_errors=True)
         return world.of_first(found)
 
-    def keep(model: VideoModel, accuracy: float | None) -> dict[str, Any]:
+    def keep(place: Path, model: VideoModel, accuracy: float | None) -> dict[str, Any]:
         seconds = round(trainer.elapsed, 1)
         told = {"steps": trainer.step, "seconds": seconds, "accuracy": accuracy}
-        return begun.save(folder / "model", model, recipe, told)
+        return begun.save(place, model, recipe, told)
 
     learned, training = (lessons.source, lessons.training) if lessons else (source, recipe.training)
     trainer = Trainer(
@@ -365,8 +378,8 @@ def _train(
     with contextlib.ExitStack() as stack:
         if world.leads:
             open_run(folder)
-            go_on(folder)  # before it is locked: from then on it may be stopped
             stack.enter_context(locked(folder))
+            go_on(folder)
         if resume:
             trainer.resume()
         elif world.leads:
@@ -376,7 +389,8 @@ def _train(
         told = TrainResult(folder, trainer.step, seconds, accuracy, ended, trainer.notes)
         if not world.leads:
             return told
-        info = keep(model, accuracy)
+        info = keep(folder / "model", model, accuracy)
+        shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
         if lessons and ended != "interrupted":
             try:
                 with signals.at_once():

@@ -83,8 +83,6 @@ def shapes() -> dict[str, Any]:
             "family": "flow",
             "appearance": 29,
             "drawing_width": 96,
-            "logit_mean": -1.2,
-            "logit_std": 0.9,
             "autoencoder_share": 0.2,
         },
         "training": {"steps": 4000, "batch_size": 1024},

@@ -25,7 +25,14 @@ SMALL: dict[str, Any] = {
 }
 FAMILIES: dict[str, Any] = {
     "gan": gan.Config(width=16, depth=1, turns_a_step=2, autoencoder_share=0.5),
-    "flow": flow.Config(width=16, depth=1, turns_a_step=2, autoencoder_share=0.5, word_price=1e-3),
+    "flow": flow.Config(
+        width=16,
+        depth=1,
+        turns_a_step=2,
+        autoencoder_share=0.5,
+        word_price=1e-3,
+        clips_a_turn=2,
+    ),
     "flow, nothing moves": flow.Config(
         objects=0, width=16, depth=1, drawing_width=16, autoencoder_share=0.5
     ),

@@ -120,6 +120,17 @@ def test_a_second_signal_ends_at_once(trainer: Make, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000"]
 
 
+def test_the_signal_of_a_page_may_come_twice(trainer: Make, tmp_path: Path) -> None:
+    def progress(status: loop.Status) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    run = trainer(tmp_path, Hooks(progress=progress), checkpoint_every=0)
+    assert run.run() == "interrupted"
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000000", "step-000001"]
+
+
 def test_slurms_warning_writes_a_checkpoint_and_the_training_goes_on(
     trainer: Make, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -41,6 +42,7 @@ MANIFEST = "manifest.json"
 """The file that seals a folder; it is written last."""
 
 _LOCK = ".lock"
+_LOCK_TRIES = 6
 _MANIFEST_FORMAT = 1
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -366,17 +368,25 @@ def locked(folder: str | Path) -> Iterator[None]:
         return
     path = Path(folder) / _LOCK
     with translate_os_errors(path), path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _taken(file):
             raise RequestError(
                 f"Another process is writing into {folder}.",
                 "Wait for it to end, or choose another folder.",
-            ) from error
+            )
         file.truncate(0)
         file.write(f"{os.getpid()} {platform.node()}".encode())
         file.flush()
         yield
+
+
+def _taken(file: BinaryIO) -> bool:
+    """Whether the lock is ours now; who only looks at it holds it for an instant."""
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def holder(folder: str | Path) -> int | None:

@@ -51,7 +51,7 @@ class Config(DenoiserConfig):
     logit_std: float = 1.2
     """Its deviation."""
     clips_a_turn: int = 256
-    """Of the step's clips, others in each turn: turns with the same ones teach a third as much."""
+    """Of the step's clips, drawn anew for each turn: turns that share theirs teach far less."""
 
 
 class Model(VideoModel):

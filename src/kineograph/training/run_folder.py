@@ -27,6 +27,7 @@ RunState = Literal["running", "finished", "unfinished", "stopped", "damaged"]
 """An unfinished run was cut off, or waits; a stopped one was ended by hand before its time. Either
 can go on."""
 
+SNAPSHOTS = "snapshots"
 _STOPPED = "stopped"
 
 
@@ -63,6 +64,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
 
 
+def snapshots(folder: Path) -> list[Path]:
+    """Models as they were at the last checks of a training that is under way, or was cut off;
+    oldest first."""
+    return checkpoints(folder / SNAPSHOTS)
+
+
 def told(folder: Path) -> Run:
     """Where the run in a folder stands, damaged or not.
 
@@ -72,7 +79,9 @@ def told(folder: Path) -> Run:
     rows = read_metrics(folder / "metrics.jsonl")
     last = rows[-1] if rows else {}
     checked = [row["accuracy"] for row in rows if _number(row.get("accuracy")) is not None]
-    training, place, fault = _training(folder), _newest(folder), None
+    running = is_locked(folder)
+    # Of one that is under way nobody wants to know whether its checkpoints are whole.
+    training, place, fault = _training(folder), None if running else _newest(folder), None
     model = _model(folder)
     if training is None:
         fault = "its config.toml cannot be read"
@@ -85,7 +94,7 @@ def told(folder: Path) -> Run:
         state, fault = "damaged", fault or "it has no whole checkpoint"
     if state == "unfinished" and (folder / _STOPPED).exists():
         state = "stopped"
-    if is_locked(folder):
+    if running:
         state, fault = "running", None
     of_steps, of_minutes = ((training or {}).get(name) for name in ("steps", "minutes"))
     return Run(
@@ -97,30 +106,32 @@ def told(folder: Path) -> Run:
         seconds=_number(last.get("elapsed")) or 0.0,
         of_seconds=None if (minutes := _number(of_minutes)) is None else 60 * minutes,
         accuracy=checked[-1] if checked else None,
-        has_model=(folder / "model" / "config.json").is_file(),
+        has_model=bool(snapshots(folder)) or (folder / "model" / "config.json").is_file(),
     )
 
 
 def pause(folder: Path) -> None:
     """Ask the process that trains a run to end with a checkpoint, from which it can go on.
 
-    To be asked once: a second time ends it at once. Raises RequestError where no process of this
-    machine is at it.
+    Raises RequestError where no process is at it that can be asked from here.
     """
     process = holder(folder)
     if process is None:
-        raise RequestError(f"No process of this machine trains {folder}.", "It has ended.")
-    os.kill(process, signal.SIGINT)
+        raise RequestError(f"No process of this machine trains {folder.name}.", "See its state.")
+    try:
+        os.kill(process, getattr(signal, "SIGUSR2", signal.SIGINT))
+    except OSError as error:
+        raise RequestError(f"{folder.name} cannot be asked to end.", f"{error}.") from error
 
 
 def stop(folder: Path) -> None:
     """The same, or let a waiting run be; what is there is what it comes to, unless it is resumed.
 
-    Raises RequestError where another machine trains it.
+    Raises RequestError where it cannot be asked.
     """
-    write_atomically(folder / _STOPPED, b"")
     if is_locked(folder):
         pause(folder)
+    write_atomically(folder / _STOPPED, b"")
 
 
 def go_on(folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""How a training is told to end: Ctrl-C and SIGTERM; and SIGUSR1, which asks for a checkpoint."""
+"""How a training is told to end: Ctrl-C, SIGTERM, and SIGUSR2, which may come twice; and SIGUSR1,
+which asks for a checkpoint."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ class Signals:
             handlers = {signal.SIGINT: self._to_end, signal.SIGTERM: self._to_end}
             if hasattr(signal, "SIGUSR1"):  # Windows has none
                 handlers[signal.SIGUSR1] = self._to_save
+                handlers[signal.SIGUSR2] = self._to_end_once
             self._before = {each: signal.signal(each, do) for each, do in handlers.items()}
         return self
 
@@ -58,6 +60,10 @@ class Signals:
         self.stop = True
         if self._at_once:
             raise Stopping
+
+    def _to_end_once(self, number: int, frame: FrameType | None) -> None:
+        if not self.stop:
+            self._to_end(number, frame)
 
     def _to_save(self, number: int, frame: FrameType | None) -> None:
         self.save = True

@@ -87,7 +87,8 @@ def test_a_worker_that_is_stuck_is_replaced(running: Callable[..., Running]) -> 
     server = running()
     (stuck,) = server.workers()
     names = ask(server, ["a"], num_inference_steps=200, best_of=64)
-    time.sleep(1)
+    while httpx.get(f"{server.address}/v1/videos/{names[0]}").json()["status"] == "queued":
+        time.sleep(0.1)
     os.kill(stuck, signal.SIGSTOP)
     httpx.post(f"{server.address}/v1/videos/{names[0]}/cancel")
     more = ask(server, ["b"])

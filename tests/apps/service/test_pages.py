@@ -20,8 +20,10 @@ from PIL import Image
 
 from kineograph.apps.service.asking import Wrong
 from kineograph.apps.service.errands import Errands
+from kineograph.apps.service.models import Models
 from kineograph.apps.service.pages import Studio
 from kineograph.apps.service.trainings import NoSuchRun, Trainings
+from kineograph.core.errors import RequestError
 from kineograph.core.files import holder, locked
 from kineograph.data.folder.video_folder import write_video_folder
 from kineograph.data.sources.tutorial import Config, Source
@@ -88,16 +90,18 @@ def test_a_folder_is_checked(serve: Serve, folder: Path) -> None:
 @pytest.mark.parametrize(
     "asked",
     [
+        "/v1/folders/etc/check",
+        "/v1/folders/%2e%2e/check",
         "/v1/folders/%2Fetc/check",
-        "/v1/folders/..%2F..%2Fetc/check",
         "/v1/sources/folder/clips?folder=/etc",
         "/v1/sources/folder/clips?folder=..",
-        "/v1/sources/%2Ftmp%2Fmine.py/clips",
         "/v1/sources/mine.py/clips",
-        "/v1/runs/..",
+        "/v1/sources/%2Ftmp%2Fmine.py/clips",
+        "/v1/runs/%2e%2e",
+        "/v1/runs/model",
         "/v1/runs/%2Fetc",
         "/v1/runs/flow/samples/3",
-        "/v1/runs/..%2Fruns%2Fflow/samples/0",
+        "/v1/runs/%2e/samples/0",
         "/v1/models/nobody/duel",
     ],
 )
@@ -252,13 +256,53 @@ def test_who_trains_a_run_is_known(runs: Path) -> None:
 
 
 def test_one_that_waits_can_be_stopped_for_good(runs: Path) -> None:
+    trainings = Trainings(runs)
+    with pytest.raises(RequestError, match="flow is finished"):
+        trainings.end("flow", for_good=True)
     settings = runs / "flow" / "config.toml"
     settings.write_text(settings.read_text().replace("steps = 2", "steps = 9", 1))
     assert run_folder.told(runs / "flow").state == "unfinished"
-    card = Trainings(runs).end("flow", for_good=True)
+    card = trainings.end("flow", for_good=True)
     assert card.state == "stopped"
     assert run_folder.told(runs / "flow").resume_command is None
-    assert Trainings(runs).all()[0].state == "stopped"
+    assert [card.state for card in trainings.all() if card.id == "flow"] == ["stopped"]
+    run_folder.go_on(runs / "flow")
+    assert trainings.one("flow").state == "unfinished"
+
+
+def test_a_model_is_asked_for_while_it_learns(runs: Path) -> None:
+    """By its run's name; whoever names none gets one that has learned."""
+    last = runs / "gan" / "snapshots" / "step-000050"
+    shutil.copytree(runs / "gan" / "model", runs / "gan" / "snapshots" / "step-000025")
+    shutil.copytree(runs / "gan" / "model", last)
+    models = Models([runs])
+    assert [(known.name, known.learns) for known in models.all()] == [
+        ("flow", False),
+        ("gan", True),
+    ]
+    assert models.named("gan").folder == last
+    assert models.named(None).name == "flow"
+    assert Models([runs / "gan"]).named(None).folder == last
+
+
+def test_numbers_that_are_none_are_left_out(runs: Path) -> None:
+    rows = '{"step": 1, "a.total": NaN}\n{"step": 2, "a.total": 0.5}\n{"step": 3, "b.total": NaN}\n'
+    (runs / "flow" / "metrics.jsonl").write_text(rows)
+    curves = Trainings(runs).one("flow").curves
+    assert {name: curve.values for name, curve in curves.items()} == {"a.total": [0.5]}
+
+
+def test_the_log_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "digits-1.log").write_text("mine")
+    (tmp_path / "digits-2").mkdir()
+    trainings = Trainings(tmp_path)
+    started = trainings.start("digits", ["--data.path", str(tmp_path / "none")])
+    assert started.id == "digits-3"
+    until_ended = time.monotonic() + 60
+    while trainings.one("digits-3").state == "starting" and time.monotonic() < until_ended:
+        time.sleep(0.1)
+    assert trainings.one("digits-3").fault
+    assert (tmp_path / "digits-1.log").read_text() == "mine"
 
 
 def test_one_that_did_not_start_says_why(serve: Serve, tmp_path: Path) -> None:
@@ -306,7 +350,8 @@ def test_from_the_start_of_a_training_to_its_end(serve: Serve, tmp_path: Path) -
         name = started["id"]
         until(client, name, lambda run: run["steps"] >= 2)
         first = client.post(f"/v1/runs/{name}/pause").json()
-        second = client.post(f"/v1/runs/{name}/pause").json()  # which does not end it at once
+        for _ in range(3):  # which does not end it at once
+            second = client.post(f"/v1/runs/{name}/pause").json()
         assert first["state"] == second["state"] == "pausing"
         paused = until(client, name, lambda run: run["state"] != "pausing")
         assert paused["state"] == "unfinished"

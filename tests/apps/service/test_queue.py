@@ -138,14 +138,15 @@ def test_a_worker_that_ends_gives_back_what_it_has_not_made(jobs: Jobs) -> None:
 
 def test_who_says_nothing_for_long_is_known(jobs: Jobs, clock: Clock) -> None:
     add(jobs)
-    silent = add(jobs)
+    heard = add(jobs)
     jobs.claim("w1", 1)
     jobs.claim("w2", 1)
-    clock.now += LEASE - 1
+    clock.now += LEASE / 2 - 1
     assert jobs.overdue() == set()
-    jobs.renew("w2", {silent: 10})
+    jobs.renew("w2", {heard: 10})
     clock.now += 2
     assert jobs.overdue() == {"w1"}
+    clock.now += LEASE
     jobs.tend()
     assert jobs.overdue() == set()
 

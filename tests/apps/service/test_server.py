@@ -385,6 +385,11 @@ def test_pages_of_others_are_refused(idle: TestClient) -> None:
     for origin in ("http://evil.example", "null", "http://127.0.0.1:8001", "http://127.0.0.1"):
         answer = idle.post("/v1/videos", json={"prompt": PROMPT}, headers={"origin": origin})
         assert error(answer)[:2] == (403, "wrong_origin")
+    for site in ("cross-site", "same-site"):  # a picture in another page has no Origin
+        answer = idle.get("/v1/models", headers={"sec-fetch-site": site})
+        assert error(answer)[:2] == (403, "wrong_origin")
+    for site in ("same-origin", "none"):
+        assert idle.get("/v1/models", headers={"sec-fetch-site": site}).status_code == 200
     mine = {"origin": "http://127.0.0.1:8000"}
     assert idle.post("/v1/videos", json={"prompt": PROMPT}, headers=mine).status_code == 200
 

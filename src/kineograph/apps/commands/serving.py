@@ -88,6 +88,7 @@ def serve(
     from kineograph.apps.service.guard import Guarded
     from kineograph.apps.service.jobs import Limits
     from kineograph.apps.service.logs import log_as_json
+    from kineograph.apps.service.models import is_run
     from kineograph.apps.service.pages import Studio
     from kineograph.apps.service.server import Service, make_app
 
@@ -95,6 +96,7 @@ def serve(
     port = listening.getsockname()[1]  # of 0 the system makes one that is free
     called = [*_LOCAL, *name, f"[{host}]" if ":" in host else host]
     hosts = [*called, *(f"{each}:{port}" for each in called)]
+    runs = next((place for place in model if not is_run(place)), None)
     limits = Limits(queued=queue, seconds=keep_days * 86_400, bytes=int(keep_gigabytes * (1 << 30)))
     app = make_app(
         Service(
@@ -106,8 +108,8 @@ def serve(
             limits=limits,
             studio=Studio(
                 folders=tuple(folder),
-                runs=next((place for place in model if not _is_model(place)), RUNS),
-                trains=training or (_is_local(host) and not name),
+                runs=runs or RUNS,
+                trains=runs is not None and (training or (_is_local(host) and not name)),
             ),
         )
     )
@@ -206,11 +208,6 @@ def _keys(file: Path | None) -> list[str]:
             "An API key is too short.", f"Use {_SHORTEST_KEY} characters or more, drawn at random."
         )
     return keys
-
-
-def _is_model(place: Path) -> bool:
-    """A model or a run, not a folder of runs."""
-    return any((own / "config.json").is_file() for own in (place, place / "model"))
 
 
 def _is_local(host: str) -> bool:

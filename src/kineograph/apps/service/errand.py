@@ -24,11 +24,13 @@ from kineograph.apps.terminal import finite
 from kineograph.core import config, registry
 from kineograph.core.errors import KineographError, RequestError
 from kineograph.data.clip import Clip, Source
+from kineograph.evaluation.judges import source_by_name
 from kineograph.recipes import SOURCES
 
 _MEMORY = 8 << 30  # bytes of address space
 _SIDE = 128  # pixels of a picture on a wall, at most
 _FRAMES = 48  # of a clip on a wall, at most
+_LOOKED_AT = 4  # clips for each that is shown, so that captions differ
 _NAMED = 200  # clips that are named one by one
 
 
@@ -78,10 +80,13 @@ def check(path: str) -> dict[str, Any]:
     }
 
 
-def duel(folder: str, written_at: float, count: int, seed: int) -> dict[str, Any]:
+def duel(
+    folder: str, written_at: float, folders: Sequence[str], count: int, seed: int
+) -> dict[str, Any]:
     """How a GAN's discriminator scores real clips, generated ones, and others' captions.
 
-    ``written_at`` tells a model from what it was before it was trained on.
+    ``written_at`` tells a model from what it was before it was trained on. Its real clips are shown
+    where they are in no folder, or in one of ``folders``.
     """
     import torch
 
@@ -94,20 +99,35 @@ def duel(folder: str, written_at: float, count: int, seed: int) -> dict[str, Any
     if not hasattr(model, "duel"):
         raise RequestError("This model has no discriminator over clips.", "Choose a GAN.")
     recipe = recipe_of(pipeline)
-    source = registry.load(SOURCES, recipe.source).Source(recipe.data)
-    first = seed * count % max(len(source) - count, 1)
-    real = [source.clip(index, seed) for index in range(first, min(first + count, len(source)))]
+    path = getattr(recipe.data, "path", None)
+    if path and str(Path(path).resolve()) not in folders:
+        raise RequestError(
+            "This model learned from a folder that is not to be looked into here.",
+            "Start the service with --folder and its path.",
+        )
+    source = source_by_name(recipe.source, path, config.to_dict(recipe.data))
+    real = _different(source, count, seed)
     frames = np.stack([clip.frames for clip in real])
     tokens = torch.from_numpy(pipeline.tokenizer.encode([clip.caption for clip in real]))
     noise = noise_for(seed, range(len(real)), model.noise_shape)
     scores, made = model.duel(TensorBatch(to_model(frames), tokens, 1.0), noise)
     pairs = zip(to_frames(made), real, strict=True)
     fake = [Clip(each, clip.caption, fps=clip.fps) for each, clip in pairs]
+    if len(real) < 2:  # there is no other caption
+        scores.pop("other")
     return {
         "captions": [clip.caption for clip in real],
         "scores": {name: score.tolist() for name, score in scores.items()},
         **_sheet([*real, *fake]),
     }
+
+
+def _different(source: Source, count: int, seed: int) -> list[Clip]:
+    """Clips of different captions, as far as there are any."""
+    first = seed * count % max(len(source) - count, 1)
+    some = [source.clip(at % len(source), seed) for at in range(first, first + _LOOKED_AT * count)]
+    by_caption = {clip.caption: clip for clip in some[::-1]}
+    return [*by_caption.values()][::-1][:count]
 
 
 def _opened(name: str, path: str | None, split: str | None) -> Source:

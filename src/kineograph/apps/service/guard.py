@@ -98,7 +98,10 @@ class Guard:
                 status=421,
             )
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() != host:
+        others = headers.get("sec-fetch-site") in ("cross-site", "same-site")  # an <img>, say
+        if (origin is not None and origin.partition("://")[2].lower() != host) or (
+            others and path.startswith(LOCKED)
+        ):
             raise Wrong("Pages of other origins may not ask.", code="wrong_origin", status=403)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():

@@ -12,6 +12,7 @@ from kineograph.apps.commands.runs import run_folders
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import KineographError, RequestError, nearest
 from kineograph.core.files import read_json
+from kineograph.training.run_folder import SNAPSHOTS, snapshots
 
 _CONFIG = "config.json"
 
@@ -35,6 +36,13 @@ class Known:
     """What it takes unless somebody asks for another number; None where it takes no steps."""
     captions: tuple[str, ...] = field(repr=False)
     accuracy: float | None
+    learns: bool
+    """Whether it is what a training that is under way has come to."""
+
+
+def is_run(place: Path) -> bool:
+    """A model or a run, not a folder of runs."""
+    return any((place / name).is_file() for name in (_CONFIG, "config.toml", f"model/{_CONFIG}"))
 
 
 class Models:
@@ -44,14 +52,15 @@ class Models:
         self.places = places
 
     def all(self) -> list[Known]:
-        """The newest first; a run that has no model yet, or a broken one, is passed over."""
+        """The newest first, but those that still learn come last; a run that has no model yet, or a
+        broken one, is passed over."""
         found: dict[str, Known] = {}
         for place in self.places:
             for folder in _folders(place):
                 with contextlib.suppress(KineographError, KeyError, TypeError, ValueError, OSError):
                     known = _told(folder)
                     found.setdefault(known.name, known)
-        return sorted(found.values(), key=lambda known: known.written_at, reverse=True)
+        return sorted(found.values(), key=lambda known: (known.learns, -known.written_at))
 
     def named(self, name: str | None) -> Known:
         """A model by its name, or the newest. Raises RequestError where there is none."""
@@ -73,21 +82,25 @@ class Models:
 
 def _folders(place: Path) -> list[Path]:
     """Model folders: the place itself, its ``model``, or those of the runs in it."""
-    for own in (place, place / "model"):
-        if (own / _CONFIG).is_file():
-            return [own]
-    return [run / "model" for run in run_folders(place)]
+    if (place / _CONFIG).is_file():
+        return [place]
+    return [_of_run(run) for run in ([place] if is_run(place) else run_folders(place))]
+
+
+def _of_run(run: Path) -> Path:
+    """Its model; while it learns, that of the last check."""
+    return next(reversed(snapshots(run)), run / "model")
 
 
 def _told(folder: Path) -> Known:
     described = read_json(folder / _CONFIG)
     shape, info = _mapping(described["shape"]), _mapping(described["info"])
-    run = folder.resolve()
+    run, learns = folder.resolve(), folder.parent.name == SNAPSHOTS
     recipe = _mapping(info.get("recipe", {}))
     steps: Any = described.get("num_inference_steps")
     accuracy = info.get("accuracy")
     return Known(
-        name=run.parent.name if run.name == "model" else run.name,
+        name=run.parts[-3 if learns else -2 if run.name == "model" else -1],
         folder=folder,
         written_at=(folder / _CONFIG).stat().st_mtime,
         family=str(described["family"]),
@@ -99,6 +112,7 @@ def _told(folder: Path) -> Known:
         num_inference_steps=None if steps is None else int(steps),
         captions=tuple(map(str, info.get("captions", ()))),
         accuracy=None if accuracy is None else float(accuracy),
+        learns=learns,
     )
 
 

@@ -97,7 +97,8 @@ class Duel(Sheet):
 
     captions: list[str]
     scores: dict[str, list[float]]
-    """Of "real" clips, of "generated" ones, and of real ones beside an "other" caption."""
+    """Of "real" clips, of "generated" ones, and, where there are several captions, of real ones
+    beside an "other" caption."""
 
 
 class RecipeCard(BaseModel):
@@ -181,6 +182,7 @@ def add_pages(app: FastAPI, studio: Studio, model: Callable[[str], Known]) -> No
         known = await asyncio.to_thread(model, name)
         folder, written = str(known.folder.resolve()), known.written_at
         told: dict[str, Any] = {"folder": folder, "written_at": written}
+        told["folders"] = [str(place.resolve()) for place in studio.folders]
         told |= {"count": _DUELS, "seed": seed}
         return Duel(**await shared.errands.run("duel", **told))
 

@@ -333,10 +333,10 @@ class Jobs(ABC):
     # ---- keeping house ---------------------------------------------------------------------------
 
     def overdue(self) -> set[str]:
-        """Owners who hold jobs of which they have not said a word for too long."""
+        """Owners who hold jobs of which they have not said a word for half of their lease."""
         late = "SELECT DISTINCT owner FROM jobs WHERE status = 'in_progress' AND leased_until < ?"
-        with self._transaction() as to:
-            return {str(row[0]) for row in self._rows(to, late, self.now())}
+        with self._transaction(reads=True) as to:
+            return {str(row[0]) for row in self._rows(to, late, self.now() + LEASE / 2)}
 
     def tend(self) -> None:
         """Queue again what dead workers held, end what they were told to cancel or died of, and

@@ -7,6 +7,7 @@ that was started in a terminal is seen and can be paused from here, too.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
@@ -18,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from kineograph.apps.commands.runs import free_folder, run_folders
+from kineograph.apps.commands.runs import run_folders
 from kineograph.core.errors import RequestError, in_short
-from kineograph.core.files import holder
+from kineograph.core.files import holder, is_locked
 from kineograph.training import run_folder
 from kineograph.training.metrics_log import read_metrics
 
@@ -91,6 +92,8 @@ class RunDetail(RunCard):
 class _Started:
     process: subprocess.Popen[bytes]
     log: Path
+    begins: int
+    """Where in the log."""
 
 
 @dataclass
@@ -100,13 +103,15 @@ class Trainings:
     folder: Path
     _started: dict[str, _Started] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
-    """The process that was told to end, by its run: a second word would end it at once."""
+    """The process that was told to end, by its run."""
+    _told: dict[Path, tuple[Any, run_folder.Run]] = field(default_factory=dict)
+    """What is known of those that do not change."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def all(self) -> list[RunCard]:
         """The newest first."""
         known = {run.name: self._card(run) for run in reversed(run_folders(self.folder))}
-        waiting = [self._waiting(name) for name in reversed(self._started) if name not in known]
+        waiting = [self._waiting(name) for name in [*self._started][::-1] if name not in known]
         return [*filter(None, waiting), *known.values()]
 
     def one(self, name: str) -> RunDetail:
@@ -134,7 +139,7 @@ class Trainings:
         """
         with self._lock:
             self._refuse_beside_another()
-            run = free_folder(self.folder / f"{recipe}-1")
+            run = self._new(recipe)
             self._spawn(run, ["train", recipe, "--out", str(run), *settings])
             return self._waiting(run.name) or self._card(run)
 
@@ -157,19 +162,28 @@ class Trainings:
         """
         with self._lock:
             run = self._run(name)
-            if self._card(run).state == "starting":  # it would hear of it too late
-                raise RequestError(f"{name} is starting.", "Ask again in some seconds.")
+            state = self._card(run).state
+            # One that starts would hear of it too late.
+            if state in ("starting", "finished", "damaged"):
+                raise RequestError(f"{name} is {state}.", "Only one that learns can be ended.")
             process = holder(run)
-            if process is None or self._asked.get(name) != process:
-                (run_folder.stop if for_good else run_folder.pause)(run)
-                if process is not None:
-                    self._asked[name] = process
+            (run_folder.stop if for_good else run_folder.pause)(run)
+            if process is not None:
+                self._asked[name] = process
             return self._card(run)
 
-    def _spawn(self, run: Path, words: Sequence[str]) -> None:
-        log = run.with_name(f"{run.name}.log")
+    def _new(self, recipe: str) -> Path:
+        """A run that nobody has: its log, which is made at once, keeps the name for it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as said:
+        number = 1
+        while not _reserved(run := self.folder / f"{recipe}-{number}"):
+            number += 1
+        return run
+
+    def _spawn(self, run: Path, words: Sequence[str]) -> None:
+        log = _log(run)
+        with log.open("ab") as said:
+            begins = said.tell()
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kineograph", *words],
                 stdin=subprocess.DEVNULL,
@@ -179,7 +193,7 @@ class Trainings:
                 env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"},
             )
         self._asked.pop(run.name, None)
-        self._started[run.name] = _Started(process, log)
+        self._started[run.name] = _Started(process, log, begins)
 
     def _refuse_beside_another(self) -> None:
         for card in self.all():
@@ -200,17 +214,17 @@ class Trainings:
         raise NoSuchRun(f'There is no run "{in_short(name)}".', "See the list.")
 
     def _card(self, run: Path) -> RunCard:
-        told = run_folder.told(run)
+        told = self._look(run)
         state: State = told.state
         started = self._started.get(run.name)
         ended = started is None or started.process.poll() is not None
         if state == "running" and run.name in self._asked:
             state = "pausing" if self._asked[run.name] == holder(run) else state
-        elif state != "running" and not ended:
+        elif state not in ("running", "finished") and not ended:
             state = "starting" if told.steps == 0 or run.name not in self._asked else "pausing"
         fault = told.fault
         if started and started.process.poll() not in (None, 0, 130):
-            fault = fault or _error_in(started.log)
+            fault = fault or _error_in(started)
         return RunCard(
             id=run.name,
             state=state,
@@ -223,6 +237,14 @@ class Trainings:
             has_model=told.has_model,
         )
 
+    def _look(self, run: Path) -> run_folder.Run:
+        """What a run folder tells; of one that has not changed it is known."""
+        places = ("metrics.jsonl", "config.toml", "model/config.json", "checkpoints", "snapshots")
+        seen = [_changed(run / name) for name in (*places, "stopped")] + [is_locked(run)]
+        if self._told.get(run, (None,))[0] != seen:
+            self._told[run] = (seen, run_folder.told(run))
+        return self._told[run][1]
+
     def _waiting(self, name: str) -> RunCard | None:
         """One that has no folder yet, or never got any."""
         started = self._started.get(name)
@@ -232,7 +254,7 @@ class Trainings:
         return RunCard(
             id=name,
             state="damaged" if failed else "starting",
-            fault=_error_in(started.log) if failed else None,
+            fault=_error_in(started) if failed else None,
             steps=0,
             of_steps=None,
             seconds=0.0,
@@ -242,12 +264,36 @@ class Trainings:
         )
 
 
-def _error_in(log: Path) -> str:
-    """The last that a process said, from where it calls it an error."""
+def _reserved(run: Path) -> bool:
+    """Whether the name is ours from now on."""
+    try:
+        _log(run).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return not run.exists()
+
+
+def _log(run: Path) -> Path:
+    return run.with_name(f"{run.name}.log")
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    try:
+        known = path.stat()
+    except OSError:
+        return None
+    return known.st_mtime_ns, known.st_size
+
+
+def _error_in(started: _Started) -> str:
+    """What a process that has ended called an error, or the last line that it said."""
+    said = ""
     with contextlib.suppress(OSError):
-        said = log.read_bytes()[-_SAID:].decode("utf-8", "replace")
-        return " ".join(said[max(said.rfind("error:"), 0) :].removeprefix("error:").split())
-    return "It has ended, and nobody knows why."
+        said = started.log.read_bytes()[started.begins :][-_SAID:].decode("utf-8", "replace")
+    _, called, error = said.rpartition("error:")
+    lines = error.splitlines() if not called else [error]
+    told = " ".join(lines[-1].split()) if lines else ""
+    return told or f"It has ended (exit code {started.process.poll()}), and did not say why."
 
 
 def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
@@ -257,7 +303,7 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> Curve:
-    points = [row for row in rows if isinstance(row.get(name), int | float)]
+    points = [row for row in rows if _is_number(row.get(name))]
     each = -(-len(points) // _POINTS) or 1
     parts = [points[first : first + each] for first in range(0, len(points), each)]
     return Curve(
@@ -267,8 +313,12 @@ def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> Curve:
     )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _checks(rows: Sequence[Mapping[str, Any]], run: Path) -> list[Check]:
-    """The first, the last and some between."""
+    """The last and some before."""
     found = [row for row in rows if isinstance(row.get("accuracies"), dict)]
     each = -(-len(found) // _CHECKS) or 1
     return [

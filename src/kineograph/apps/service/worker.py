@@ -146,6 +146,7 @@ class _Batch:
         """One of a batch is to blame: so each is tried alone, and that one fails alone."""
         if len(self.jobs) > 1:
             for name in [*self.done]:
+                self._looked = time.monotonic()
                 _Batch(self.worker, [self.jobs[name]]).make()
             return
         code, said = "cannot_make", str(error)

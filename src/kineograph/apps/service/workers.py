@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from kineograph.apps.service.queue import Jobs
+from kineograph.apps.service.queue import LEASE, Jobs
 from kineograph.core.errors import KineographError
 
 log = logging.getLogger("kineograph.workers")
@@ -25,6 +25,7 @@ _LOOK = 0.2  # seconds between two looks at whether they live
 _LOOKS_A_TEND = 5
 _CALM = 10.0  # seconds that one has to live before it is started again without a wait
 _LONGEST_WAIT = 30.0
+_PATIENCE = LEASE / 4 + 1  # seconds with one that is silent: before its lease ends, it is gone
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Workers:
         self._all: list[_One] = []
         self._restarts = 0
         self._wait_until = 0.0
+        self._silent: dict[str, float] = {}
+        """Since when."""
         self._ending = False
 
     @property
@@ -99,11 +102,7 @@ class Workers:
     def _look(self, tend: bool) -> None:
         """Start what lacks; see to the queue, too, if it is time to ``tend`` it."""
         if tend:
-            overdue = self.jobs.overdue()
-            for one in self._all:
-                if one.owner in overdue:  # it is stuck, and would stay so
-                    log.error("worker is stuck", extra={"owner": one.owner})
-                    one.process.kill()
+            self._end_stuck()
             self.jobs.tend()
         if self._ending:
             return
@@ -121,6 +120,20 @@ class Workers:
             and time.monotonic() >= self._wait_until
         ):
             self._all.append(self._started())
+
+    def _end_stuck(self) -> None:
+        """Kill those that have been silent for long, and would stay so.
+
+        Not at the first sight: a machine that slept has silent ones, too.
+        """
+        now, silent = time.monotonic(), self.jobs.overdue()
+        self._silent = {
+            one.owner: self._silent.get(one.owner, now) for one in self._all if one.owner in silent
+        }
+        for one in self._all:
+            if now > self._silent.get(one.owner, now) + _PATIENCE:
+                log.error("worker is stuck", extra={"owner": one.owner})
+                one.process.kill()
 
     def _started(self) -> _One:
         owner = f"worker-{secrets.token_hex(6)}"

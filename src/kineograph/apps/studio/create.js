@@ -50,6 +50,7 @@ export function Create({ models }) {
   const [trouble, setTrouble] = useState("");
   const prompt = useRef();
 
+  const missing = form.model && !models.some((each) => each.id === form.model);
   const model = models.find((each) => each.id === form.model) || models[0];
   const set = (name) => (event) =>
     setForm({ ...form, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
@@ -155,6 +156,7 @@ export function Create({ models }) {
         )}`}
       </p>
       <${Chips} known=${known} model=${model} put=${put} whole=${(text) => setForm({ ...form, prompt: text })} />
+      ${missing && html`<p class="hint">${say("missingModel")} <code>${form.model}</code></p>`}
       <div class="row">
         <label>${say("model")}
           <select value=${model.id} onChange=${set("model")}>

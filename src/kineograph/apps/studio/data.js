@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { useKept } from "./kept.js";
-import { FIRST, Player } from "./player.js";
+import { Loop } from "./player.js";
 import { useRows } from "./sheet.js";
 import { say } from "./words.js";
 
@@ -16,7 +16,22 @@ export function Data() {
   const [trouble, setTrouble] = useState("");
   const told = (error) => setTrouble(error.status ? error.message : say("away"));
 
-  useEffect(() => void api.sources().then(setKnown, told), []);
+  useEffect(() => {
+    let timer;
+    const look = () =>
+      api.sources().then(
+        (found) => {
+          setKnown(found);
+          setTrouble("");
+        },
+        (error) => {
+          told(error);
+          timer = setTimeout(look, 2000);
+        },
+      );
+    look();
+    return () => clearTimeout(timer);
+  }, []);
   const source = known && (known.data.find((each) => each.name === asked.source) || known.data[0]);
   const folder = source && source.takes_folder ? asked.folder || (source.needs_folder ? known.folders[0] || "" : "") : "";
   const lacks = source && source.needs_folder && !folder;
@@ -27,12 +42,16 @@ export function Data() {
     setFound(null);
     setTrouble("");
     const split = source.splits ? asked.split : "";
-    if (!lacks)
+    const look = () =>
       api.clips(source.name, { ...asked, folder, split, count: AT_ONCE }).then(
         (wall) => wanted && setFound(wall),
         (error) => wanted && told(error),
       );
-    return () => (wanted = false);
+    const timer = lacks ? 0 : setTimeout(look, 250); // a number may have more digits
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+    };
   }, [source && source.name, folder, asked.split, asked.first, asked.seed]);
 
   if (!known) return trouble ? html`<p class="bad" role="alert">${trouble}</p>` : html`<p class="quiet">${say("loading")}</p>`;
@@ -47,7 +66,7 @@ export function Data() {
         </select></label>
       ${source.takes_folder && known.folders.length > 0 && html`<label>${say("folder")}
         <select value=${folder} onChange=${set("folder")}>
-          ${!source.needs_folder && html`<option value="">${say("none")}</option>`}
+          ${!source.needs_folder && html`<option value="">${say("noFolder")}</option>`}
           ${known.folders.map((each) => html`<option value=${each}>${each}</option>`)}
         </select></label>`}
       ${source.splits && html`<label>${say("split")}
@@ -78,10 +97,10 @@ const named = (name) => name.split(" ").map(say).join(" ");
 
 function Wall({ found }) {
   const rows = useRows(found);
-  return html`<section class="made" aria-label=${say("clips")}>
+  return html`<section class="made" aria-label=${say("clip")}>
     ${found.clips.map((clip, n) => html`<article class="card" aria-label=${`${say("clip")}: ${clip.caption}`}>
       ${rows && rows[n]
-        ? html`<${Player} frames=${rows[n]} fps=${found.fps} frame=${FIRST} label=${clip.caption} />`
+        ? html`<${Loop} frames=${rows[n]} fps=${found.fps} label=${clip.caption} />`
         : html`<div class="screen"></div>`}
       <div class="about"><p class="prompt">${clip.caption}</p>
         <dl class="facts">${Object.entries(clip.facts).map(([name, value]) => html`<div><dt>${named(name)}</dt><dd>${value}</dd></div>`)}</dl>

@@ -4,14 +4,14 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
 import { Chart } from "./chart.js";
 import { useKept } from "./kept.js";
-import { FIRST, Player } from "./player.js";
+import { FIRST, Loop } from "./player.js";
 import { useRows } from "./sheet.js";
 import { say } from "./words.js";
 
 const PACE = 1400; // milliseconds a stage
 
 export function Explain({ models }) {
-  const [form, setForm] = useKept("explain", { model: "", prompt: "", seed: 1 });
+  const [form, setForm] = useKept("explain", { model: "", prompt: null, seed: 1 });
   const [projected, setProjected] = useState(false);
   const model = models.find((each) => each.id === form.model) || models[0];
   useEffect(() => {
@@ -52,7 +52,7 @@ async function pixels(source) {
   return context.getImageData(0, 0, image.width, image.height).data;
 }
 
-// How far each picture is from the last, as a share of the way from black to white.
+// How far the first frame of each is from that of the last, as a share of the way from black to white.
 async function distances(pictures) {
   const all = await Promise.all(pictures.map(pixels));
   const end = all[all.length - 1];
@@ -71,7 +71,7 @@ function Forming({ model, form, setForm }) {
   const [running, setRunning] = useState(FIRST === null);
   const [trouble, setTrouble] = useState("");
   const leaving = useRef(new AbortController());
-  const prompt = form.prompt || model.captions[0] || "";
+  const prompt = form.prompt === null ? model.captions[0] || "" : form.prompt;
   useEffect(() => () => leaving.current.abort(), []);
 
   const show = async (event) => {
@@ -87,11 +87,19 @@ function Forming({ model, form, setForm }) {
       const made = await api.create({ prompt, model: model.id, seed: Number(form.seed), preview: true });
       setVideo(made);
       const pictures = [];
-      await api.hear(made.id, (name, data) => {
-        if (name === "preview" && data.step === pictures.length) setStages([...pictures, (pictures.push(data.image), data.image)]);
-        else if (data.id) setVideo((before) => ({ ...before, ...data }));
+      let ended = made;
+      await api.follow(made.id, (name, data) => {
+        if (name === "preview" && data.step === pictures.length) {
+          pictures.push(data.image);
+          setStages([...pictures]);
+        } else if (data.id) {
+          ended = { ...ended, ...data };
+          setVideo(ended);
+        }
       }, signal);
-      if (pictures.length) setFar(await distances(pictures));
+      if (signal.aborted) return;
+      if (ended.status === "failed") setTrouble(ended.error ? ended.error.message : say("failed"));
+      else if (pictures.length) setFar(await distances(pictures));
     } catch (error) {
       if (!signal.aborted) setTrouble(error.status ? error.message : say("away"));
     }
@@ -128,6 +136,7 @@ function Forming({ model, form, setForm }) {
     </form>
     <p class="lead">${say("explainFlow")}</p>
     ${trouble && html`<p class="bad" role="alert">${trouble}</p>`}
+    ${video && !stages.length && !trouble && html`<p class="quiet" aria-live="polite">${say(video.status === "queued" ? "waiting" : "forming")} …</p>`}
     ${stages.length > 0 && html`<section class="stage" aria-label=${say("explain")}>
       <div class="screen"><img src=${stages[now]} alt=${`${say("step")} ${now}`} /></div>
       <div class="about" aria-live="polite">
@@ -139,9 +148,9 @@ function Forming({ model, form, setForm }) {
           ${video && video.judged && now === last && html`<div><dt>${say("judge")}</dt><dd>${say(video.judged.verdict)}</dd></div>`}
         </dl>
         <div class="tools">
-          <button onClick=${() => go(now - 1)} disabled=${now === 0}>‹ ${say("previous")}</button>
+          <button onClick=${() => go(now - 1)} disabled=${now === 0}>‹ ${say("back")}</button>
           <button onClick=${() => (now >= last ? setAt(0) : null, setRunning(!running || now >= last))}>${say(running && now < last ? "pause" : "play")}</button>
-          <button onClick=${() => go(now + 1)} disabled=${now >= last}>${say("next")} ›</button>
+          <button onClick=${() => go(now + 1)} disabled=${now >= last}>${say("on")} ›</button>
         </div>
       </div>
       <ol class="strip">${stages.map((picture, n) => html`<li><button aria-current=${n === now ? "step" : undefined} onClick=${() => go(n)}>
@@ -159,6 +168,7 @@ function Duel({ model }) {
   const rows = useRows(duel);
   useEffect(() => {
     let wanted = true;
+    setTrouble("");
     api.duel(model.id, seed).then((told) => wanted && setDuel(told), (error) => wanted && setTrouble(error.status ? error.message : say("away")));
     return () => (wanted = false);
   }, [seed]);
@@ -183,15 +193,16 @@ function Duel({ model }) {
           <${Side} name="real" frames=${rows && rows[n]} fps=${duel.fps} label=${caption} />
           <${Side} name="generated" frames=${rows && rows[duel.captions.length + n]} fps=${duel.fps} label=${caption} />
         </div>
-        ${["real", "generated", "other"].map((kind) => html`<${Score} kind=${kind} value=${duel.scores[kind][n]} reach=${reach} />`)}
+        ${["real", "generated", "other"].filter((kind) => duel.scores[kind]).map((kind) => html`<${Score} kind=${kind} value=${duel.scores[kind][n]} reach=${reach} />`)}
       </article>`)}
     </section>
-    <div class="row"><button onClick=${() => setSeed(seed + 1)}>${say("others")}</button></div>`}
+`}
+    ${(duel || trouble) && html`<div class="row"><button onClick=${() => setSeed(seed + 1)}>${say("others")}</button></div>`}
     ${losses.length > 0 && html`<${Chart} title=${say("duelLosses")} unit=${say("inSteps")} series=${losses} /><p class="quiet">${say("aboutLosses")}</p>`}`;
 }
 
 const Side = ({ name, frames, fps, label }) => html`<figure>
-  ${frames ? html`<${Player} frames=${frames} fps=${fps} frame=${FIRST} label=${`${say(name)}: ${label}`} />` : html`<div class="screen"></div>`}
+  ${frames ? html`<${Loop} frames=${frames} fps=${fps} label=${`${say(name)}: ${label}`} />` : html`<div class="screen"></div>`}
   <figcaption>${say(name)}</figcaption></figure>`;
 
 function Score({ kind, value, reach }) {

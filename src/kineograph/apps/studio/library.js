@@ -21,8 +21,10 @@ export function Library({ models }) {
     setCompared({ ids: compared.includes(id) ? compared.filter((each) => each !== id) : [...compared, id] });
   // Also where a filter leaves them out.
   useEffect(() => {
+    let wanted = true;
     const known = compared.map((id) => api.video(id).catch(() => null));
-    Promise.all(known).then((all) => setBeside(all.filter(Boolean)));
+    Promise.all(known).then((all) => wanted && setBeside(all.filter(Boolean)));
+    return () => (wanted = false);
   }, [compared.join()]);
 
   const asked = useRef(0);
@@ -49,7 +51,7 @@ export function Library({ models }) {
   const filtered = filter.containing || filter.model || filter.favourites;
 
   const gone = (id) => {
-    setVideos((all) => all.filter((each) => each.id !== id));
+    setVideos((all) => (all || []).filter((each) => each.id !== id));
     setCompared({ ids: compared.filter((each) => each !== id) });
   };
   const shown = (video) => html`<${Card} key=${video.id} first=${video} reuse=${reuse} gone=${gone}
@@ -70,7 +72,7 @@ export function Library({ models }) {
     ${beside.length > 0 && html`<section class="panel" aria-label=${say("compared")}>
       <h2>${say("compared")}</h2><div class="made">${beside.map(shown)}</div></section>`}
     <section class="made" aria-label=${say("library")}>
-      ${(videos || []).filter((video) => !compared.includes(video.id)).map(shown)}
+      ${(videos || []).filter((video) => !beside.some((each) => each.id === video.id)).map(shown)}
     </section>
     ${more && html`<button class="more" onClick=${() => load(videos)}>${say("more")}</button>`}
   </div>`;

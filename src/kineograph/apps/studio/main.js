@@ -22,12 +22,6 @@ function Studio() {
   const [models, setModels] = useState(null);
   const [trouble, setTrouble] = useState(null);
 
-  useEffect(() => {
-    const changed = () => setShown(page());
-    addEventListener("hashchange", changed);
-    return () => removeEventListener("hashchange", changed);
-  }, []);
-
   const look = () =>
     api.models().then(
       (found) => {
@@ -36,6 +30,14 @@ function Studio() {
       },
       (error) => setTrouble(error),
     );
+  useEffect(() => {
+    const changed = () => {
+      setShown(page());
+      look(); // there may be a new model
+    };
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
   useEffect(() => {
     look();
     const seen = () => document.visibilityState === "visible" && look();

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import * as api from "./api.js";
+import { say } from "./words.js";
 
 // Where a person wants things to stand still, a clip plays only when it is told to.
 export const FIRST = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : null;
@@ -42,6 +43,14 @@ export function Player({ frames, fps, frame, paths, label }) {
         <circle cx=${points[0][0]} cy=${points[0][1]} r=${first.width / 45} />`)}
     </svg>`}
   </div>`;
+}
+
+// A clip that plays, or stands still, as one clicks on it.
+export function Loop({ frames, fps, label }) {
+  const [frame, setFrame] = useState(FIRST);
+  const what = say(frame === null ? "pause" : "play");
+  return html`<button class="loop" aria-label=${`${what}: ${label}`} title=${what} onClick=${() => setFrame(frame === null ? 0 : null)}>
+    <${Player} frames=${frames} fps=${fps} frame=${frame} label=${label} /></button>`;
 }
 
 export function useFrames(video) {

@@ -23,7 +23,7 @@ export function useRows(told) {
       if (wanted) setRows(Array.from({ length: count }, (_, row) => one(row)));
       else all.forEach((each) => each.close());
     };
-    read();
+    read().catch(() => wanted && setRows([])); // a picture that is none: the captions stay
     return () => {
       wanted = false;
       all.forEach((each) => each.close());

@@ -18,18 +18,29 @@ export function Train() {
   const [trouble, setTrouble] = useState("");
   const fail = (error) => setTrouble(error.status ? error.message : say("away"));
 
+  const away = useRef(false);
   const look = async () => {
     try {
       setRuns(await api.runs());
+      if (away.current) setTrouble("");
+      away.current = false;
     } catch (error) {
       fail(error);
+      away.current = true;
     }
   };
-  useEffect(() => void Promise.all([api.recipes(), api.sources()]).then(([recipes, sources]) => setKnown({ recipes, sources }), fail), []);
   useEffect(() => {
-    look();
-    const timer = setInterval(() => document.visibilityState === "visible" && look(), EVERY);
-    return () => clearInterval(timer);
+    if (!known && runs)
+      Promise.all([api.recipes(), api.sources()]).then(([recipes, sources]) => setKnown({ recipes, sources }), () => {});
+  }, [runs]);
+  useEffect(() => {
+    let timer;
+    const again = async () => {
+      if (document.visibilityState === "visible") await look();
+      timer = setTimeout(again, EVERY);
+    };
+    again();
+    return () => clearTimeout(timer);
   }, []);
 
   const all = (runs && runs.data) || [];
@@ -109,7 +120,7 @@ function Start({ known, busy, started }) {
     <p class="quiet">${recipe.about}</p>
     ${takes && html`<label>${say("folder")}
       <select value=${folder} onChange=${set("folder")} required=${source.needs_folder}>
-        ${!source.needs_folder && html`<option value="">${say("none")}</option>`}
+        ${!source.needs_folder && html`<option value="">${say("noFolder")}</option>`}
         ${known.sources.folders.map((each) => html`<option value=${each}>${each}</option>`)}
       </select></label>
     ${known.sources.folders.length === 0 && html`<p class="quiet">${say("needsFolder")} <code>kineograph studio --folder PATH</code></p>`}`}
@@ -147,23 +158,24 @@ function Row({ run, shown, compared, compare, trains, act, show }) {
 }
 
 function Course({ details }) {
-  const [byTime, setByTime] = useState(true);
+  const [wanted, setWanted] = useState(true);
   const [first] = details;
+  const timed = details.every((run) => Object.values(run.curves).every((curve) => !curve.seconds.includes(null)));
+  const byTime = wanted && timed;
   const unit = say(byTime ? "seconds" : "inSteps");
   const line = (run, name, label) => {
     const curve = run.curves[name];
     if (!curve) return { name: label, x: [], y: [] };
-    const known = curve.seconds.every((each) => each !== null);
-    return { name: label, x: byTime && known ? curve.seconds : curve.steps, y: curve.values };
+    return { name: label, x: byTime ? curve.seconds : curve.steps, y: curve.values };
   };
   const ends = details.flatMap((run) => Object.keys(run.curves).map((name) => Math.max(...line(run, name, "").x)));
   const until = Math.max(...ends, 1);
   const alone = details.length === 1;
   const parts = Object.keys(first.curves).filter((name) => name.endsWith(".total"));
-  const phases = parts.map((name) => name.replace(/\.total$/, ""));
+  const phases = parts.map((name) => say(name.replace(/\.total$/, "")));
   return html`<div class="course">
     <div class="row"><h2>${details.map((run) => run.id).join(", ")}</h2>
-      <label class="check"><input type="checkbox" checked=${byTime} onChange=${(event) => setByTime(event.target.checked)} />${say("byTime")}</label></div>
+      <label class="check"><input type="checkbox" checked=${byTime} disabled=${!timed} onChange=${(event) => setWanted(event.target.checked)} />${say("byTime")}</label></div>
     ${details.some((run) => run.curves.accuracy) &&
     html`<${Chart} title=${say("verified")} shares unit=${unit} until=${until} series=${details.map((run) => line(run, "accuracy", run.id))} />`}
     ${alone
@@ -175,14 +187,16 @@ function Course({ details }) {
 }
 
 function Checks({ run }) {
-  const [at, setAt] = useState(null);
+  const [at, setAt] = useState(null); // a step; others may come between
   const [sheet, setSheet] = useState(null);
   const last = run.checks.length - 1;
-  const number = at === null ? last : Math.min(at, last);
+  const found = run.checks.findIndex((each) => each.step === at);
+  const number = found < 0 ? last : found;
   const check = run.checks[number];
   const url = useRef("");
   useEffect(() => {
     let wanted = true;
+    setSheet(null);
     if (check && check.sheet)
       api.sampleSheet(run.id, check.step).then(
         (blob) => {
@@ -202,7 +216,7 @@ function Checks({ run }) {
     <label>${say("check-at")} ${check.step.toLocaleString()}
       ${last > 0 && html`<input type="range" min="0" max=${last} value=${number} onInput=${(event) => {
         const to = Number(event.target.value);
-        setAt(to === last ? null : to);
+        setAt(to === last ? null : run.checks[to].step);
       }} />`}</label>
     ${sheet && html`<img class="samples" src=${sheet} alt=${say("samples")} />`}
     <ul class="bars">${captions.map(([caption, share]) => html`<li>
