@@ -77,7 +77,12 @@ def test_a_wall_ends_where_the_clips_do(serve: Serve, folder: Path) -> None:
         assert client.get(asked.format(9)).json()["clips"] == []
 
 
-def test_a_folder_is_checked(serve: Serve, folder: Path) -> None:
+@pytest.mark.parametrize("bomb", [False, True])
+def test_a_folder_is_checked(serve: Serve, folder: Path, bomb: bool) -> None:
+    if bomb:  # some kilobytes, that say of themselves that they are 400 million pixels
+        broken = sorted(folder.glob("*.webp"))[0]
+        Image.new("1", (20_000, 20_000)).save(broken, "PNG")
+        assert broken.stat().st_size < 100_000
     with serve(workers=0, studio=Studio(folders=(folder,))) as client:
         assert client.get("/v1/sources").json()["folders"] == ["my clips"]
         told = client.get("/v1/folders/my%20clips/check").json()

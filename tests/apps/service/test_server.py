@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import time
@@ -418,6 +419,13 @@ def test_too_long_a_body_is_not_read(idle: TestClient) -> None:
     for length in ("-1", "+5", "1e9", "٣"):
         headers = {"content-length": length.encode()}
         assert idle.get("/v1/models", headers=headers).status_code == 400
+
+
+def test_a_compressed_body_is_not_unpacked(idle: TestClient) -> None:
+    bomb = gzip.compress(b" " * (1 << 24))
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    answer = idle.post("/v1/videos", content=bomb, headers=headers)
+    assert error(answer)[:2] == (400, "bad_request")
 
 
 def test_a_body_that_comes_too_slowly_is_not_waited_for(models: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ class Models:
         for place in self.places:
             for folder in _folders(place):
                 with contextlib.suppress(KineographError, KeyError, TypeError, ValueError, OSError):
-                    known = _told(folder)
+                    known = _told(folder, (folder / _CONFIG).stat().st_mtime_ns)
                     found.setdefault(known.name, known)
         return sorted(found.values(), key=lambda known: (known.learns, -known.written_at))
 
@@ -92,7 +93,9 @@ def _of_run(run: Path) -> Path:
     return next(reversed(snapshots(run)), run / "model")
 
 
-def _told(folder: Path) -> Known:
+@functools.lru_cache(maxsize=256)
+def _told(folder: Path, written_at: int) -> Known:
+    """What a folder tells since it was written, in nanoseconds: each request asks for it."""
     described = read_json(folder / _CONFIG)
     shape, info = _mapping(described["shape"]), _mapping(described["info"])
     run, learns = folder.resolve(), folder.parent.name == SNAPSHOTS
@@ -102,7 +105,7 @@ def _told(folder: Path) -> Known:
     return Known(
         name=run.parts[-3 if learns else -2 if run.name == "model" else -1],
         folder=folder,
-        written_at=(folder / _CONFIG).stat().st_mtime,
+        written_at=written_at / 1e9,
         family=str(described["family"]),
         source=str(_mapping(recipe.get("data", {})).get("source", "")),
         num_frames=int(shape["num_frames"]),

@@ -81,7 +81,7 @@ export function Card({ first, reuse, gone, compare, compared }) {
             ${video.favourite ? "★" : "☆"}</button>`}
         ${(done || video.status === "failed") &&
         html`<details class="menu">
-          <summary aria-label=${say("more")} title=${say("download")}>⋯</summary>
+          <summary aria-label=${say("menu")} title=${say("menu")}>⋯</summary>
           <div>
             ${frames &&
             Object.entries(FORMS).map(
