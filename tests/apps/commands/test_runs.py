@@ -55,6 +55,7 @@ def test_runs_are_listed_oldest_first(call: Any) -> None:
         "steps": 83,
         "of_steps": 4000,
         "seconds": 41.5,
+        "of_seconds": None,
         "accuracy": 0.82,
         "has_model": True,
         "resume": "kineograph train runs/a/config.toml --out runs/a --resume",
