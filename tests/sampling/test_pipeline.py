@@ -77,7 +77,7 @@ def test_who_watches_sees_it_form(in_steps: Pipeline) -> None:
         num_inference_steps=4,
         watch=lambda done, clips: seen.append((done, to_frames(clips())[0])),
     )
-    assert [done for done, _ in seen] == [0.25, 0.5, 0.75, 1.0]
+    assert [done for done, _ in seen] == [0.0, 0.25, 0.5, 0.75, 1.0]  # the noise comes first
     assert np.array_equal(seen[-1][1], clip.frames)
     assert not np.array_equal(seen[0][1], clip.frames)
 
