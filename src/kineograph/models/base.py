@@ -71,8 +71,8 @@ def lasting(phases: Sequence[Phase]) -> list[Phase]:
 
 
 Watch = Callable[[float, Callable[[], Tensor]], None]
-"""Told after each step of a generation how much of it is done, 0 to 1, and what gives the clips
-(B, T, C, H, W) as they look by then. What it raises ends the generation."""
+"""Told before the first step of a generation, and after each, how much of it is done, 0 to 1, and
+what gives the clips (B, T, C, H, W) as they look by then. What it raises ends the generation."""
 
 
 class VideoModel(nn.Module, ABC):

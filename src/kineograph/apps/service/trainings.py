@@ -43,13 +43,13 @@ class RunCard(BaseModel):
     state: State
     fault: str | None
     """Why it is damaged, or did not start."""
-    steps: int
-    of_steps: int | None
-    seconds: float
-    of_seconds: float | None
-    accuracy: float | None
+    steps: int = 0
+    of_steps: int | None = None
+    seconds: float = 0.0
+    of_seconds: float | None = None
+    accuracy: float | None = None
     """Verified share at the last check."""
-    has_model: bool
+    has_model: bool = False
 
 
 class RunList(BaseModel):
@@ -225,17 +225,9 @@ class Trainings:
         fault = told.fault
         if started and started.process.poll() not in (None, 0, 130):
             fault = fault or _error_in(started)
-        return RunCard(
-            id=run.name,
-            state=state,
-            fault=fault if state in ("damaged", "unfinished") else None,
-            steps=told.steps,
-            of_steps=told.of_steps,
-            seconds=told.seconds,
-            of_seconds=told.of_seconds,
-            accuracy=told.accuracy,
-            has_model=told.has_model,
-        )
+        same = {name: value for name, value in vars(told).items() if name in RunCard.model_fields}
+        fault = fault if state in ("damaged", "unfinished") else None
+        return RunCard(**same | {"id": run.name, "state": state, "fault": fault})
 
     def _look(self, run: Path) -> run_folder.Run:
         """What a run folder tells; of one that has not changed it is known."""
@@ -255,12 +247,6 @@ class Trainings:
             id=name,
             state="damaged" if failed else "starting",
             fault=_error_in(started) if failed else None,
-            steps=0,
-            of_steps=None,
-            seconds=0.0,
-            of_seconds=None,
-            accuracy=None,
-            has_model=False,
         )
 
 
