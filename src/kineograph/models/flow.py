@@ -51,7 +51,8 @@ class Config(DenoiserConfig):
     logit_std: float = 1.2
     """Its deviation."""
     clips_a_turn: int = 256
-    """Of the step's clips, drawn anew for each turn: turns that share theirs teach far less."""
+    """Of the step's clips, drawn anew for each turn, since turns that share theirs teach far less.
+    A distillation draws them once a step, as what its teacher makes of them costs most."""
 
 
 class Model(VideoModel):

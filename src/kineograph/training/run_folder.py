@@ -78,7 +78,7 @@ def told(folder: Path) -> Run:
     """
     rows = read_metrics(folder / "metrics.jsonl")
     last = rows[-1] if rows else {}
-    checked = [row["accuracy"] for row in rows if _number(row.get("accuracy")) is not None]
+    checked = [row["accuracy"] for row in rows if number(row.get("accuracy")) is not None]
     running = is_locked(folder)
     # Of one that is under way nobody wants to know whether its checkpoints are whole.
     training, place, fault = _training(folder), None if running else _newest(folder), None
@@ -103,8 +103,8 @@ def told(folder: Path) -> Run:
         fault=fault,
         steps=last.get("step", 0),
         of_steps=of_steps if isinstance(of_steps, int) else None,
-        seconds=_number(last.get("elapsed")) or 0.0,
-        of_seconds=None if (minutes := _number(of_minutes)) is None else 60 * minutes,
+        seconds=number(last.get("elapsed")) or 0.0,
+        of_seconds=None if (minutes := number(of_minutes)) is None else 60 * minutes,
         accuracy=checked[-1] if checked else None,
         has_model=bool(snapshots(folder)) or (folder / "model" / "config.json").is_file(),
     )
@@ -171,10 +171,10 @@ def _model(folder: Path) -> Mapping[str, Any] | None:
 
 def _ended(training: Mapping[str, Any], place: Mapping[str, Any]) -> bool:
     """Whether a training has reached its steps, its time or its accuracy."""
-    steps, minutes, stop_at = (_number(training.get(k)) for k in ("steps", "minutes", "stop_at"))
-    done, seconds = _number(place.get("step", place.get("steps"))), _number(place.get("seconds"))
+    steps, minutes, stop_at = (number(training.get(k)) for k in ("steps", "minutes", "stop_at"))
+    done, seconds = number(place.get("step", place.get("steps"))), number(place.get("seconds"))
     found = place.get("accuracy")
-    shares = [_number(share) for share in found.values()] if isinstance(found, Mapping) else []
+    shares = [number(share) for share in found.values()] if isinstance(found, Mapping) else []
     known = [share for share in shares if share is not None]
     return (
         (steps is not None and done is not None and done >= steps)
@@ -183,8 +183,8 @@ def _ended(training: Mapping[str, Any], place: Mapping[str, Any]) -> bool:
     )
 
 
-def _number(value: object) -> float | None:
-    """A finite number, or None."""
+def number(value: object) -> float | None:
+    """A finite number as it is; None for anything else."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     try:
         return value if plain and math.isfinite(value) else None  # type: ignore[arg-type, return-value]  # plain says so

@@ -279,10 +279,9 @@ def test_how_two_networks_play(running: Callable[..., Running], visit: Callable[
     page.get_by_role("navigation").wait_for()
 
 
-def test_the_first_paint_is_quick(
+def test_little_is_loaded_before_the_first_paint(
     running: Callable[..., Running], visit: Callable[..., Any]
 ) -> None:
-    """Without a figure for the processor that runs this test: what is loaded is little."""
     page = visit(running().address)
     loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.decodedBodySize)")
     assert len(loaded) < 30

@@ -38,7 +38,7 @@ class Known:
     captions: tuple[str, ...] = field(repr=False)
     accuracy: float | None
     learns: bool
-    """Whether it is what a training that is under way has come to."""
+    """Whether it is what a training that is under way, or was cut off, has come to."""
 
 
 def is_run(place: Path) -> bool:

@@ -7,7 +7,6 @@ that was started in a terminal is seen and can be paused from here, too.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import subprocess
 import sys
@@ -289,7 +288,7 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> Curve:
-    points = [row for row in rows if _is_number(row.get(name))]
+    points = [row for row in rows if run_folder.number(row.get(name)) is not None]
     each = -(-len(points) // _POINTS) or 1
     parts = [points[first : first + each] for first in range(0, len(points), each)]
     return Curve(
@@ -297,10 +296,6 @@ def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> Curve:
         seconds=[part[-1].get("elapsed") for part in parts],
         values=[sum(row[name] for row in part) / len(part) for part in parts],
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _checks(rows: Sequence[Mapping[str, Any]], run: Path) -> list[Check]:
