@@ -130,8 +130,7 @@ class _Batch:
                 with _encoders() as pool:
                     files = pool.map(_files, jobs, [clip for clip, _ in made])
                     for job, (clip, verdict), each in zip(jobs, made, files, strict=True):
-                        if job.id in self.done:
-                            self._look()
+                        self._look_again()
                         if job.id in self.done:
                             self._keep(job, clip, verdict, each)
                             del self.done[job.id]
@@ -199,8 +198,10 @@ class _Batch:
                         self.queue.put_file(job.id, step_file(steps), picture)
                         self.shown[job.id] += len(picture)
             steps += 1
-            if shown or time.monotonic() > self._looked + _SOON:
+            if shown:
                 self._look()
+            else:
+                self._look_again()
 
         return watch
 
@@ -220,6 +221,11 @@ class _Batch:
             del self.done[name]
         if not self.done:
             raise _Unwanted
+
+    def _look_again(self) -> None:
+        """Not as often as this is called: each look writes into the database."""
+        if time.monotonic() > self._looked + _SOON:
+            self._look()
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
