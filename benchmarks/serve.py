@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import socket
 import statistics
@@ -39,7 +40,7 @@ from kineograph.training.environment import environment
 RESULTS = Path(__file__).resolve().parent / "results" / "serve.json"
 PROMPT = "circle moving up-right"
 RECIPES = {"gan": "tutorial-gan", "flow": "tutorial"}
-CLIPS, AT_ONCE, ROUNDS = 256, 16, 5
+CLIPS, AT_ONCE, ROUNDS = 256, 16, 9
 
 
 def bare(model: Path) -> float:
@@ -131,16 +132,17 @@ def measure(recipe: str, folder: Path) -> dict[str, Any]:
     model = folder / recipe
     short = {"training": {"steps": 2, "batch_size": 4, "evaluate_every": 0}}
     api.train(recipes.resolve(recipe, short), model)
-    alone, service, asks, latencies = [], [], [], []
+    alone, service, asks, latencies = [bare(model)], [], [], []
     with server(model, folder / f"kept-{recipe}", "--queue", str(2 * CLIPS)) as (address, _):
         served(address)  # warms up
         for _ in range(ROUNDS):
-            alone.append(bare(model))
             whole, asked, each = served(address)
             service.append(whole)
             asks.append(asked)
             latencies += each
-    ratios = [s / b for s, b in zip(service, alone, strict=True)]
+            alone.append(bare(model))
+    beside = [statistics.mean(two) for two in itertools.pairwise(alone)]  # before and after
+    ratios = [s / b for s, b in zip(service, beside, strict=True)]
     return {
         "ratio": round(statistics.median(ratios), 3),
         "ratios": [round(each, 3) for each in ratios],
