@@ -40,7 +40,7 @@ from kineograph.training.environment import environment
 RESULTS = Path(__file__).resolve().parent / "results" / "serve.json"
 PROMPT = "circle moving up-right"
 RECIPES = {"gan": "tutorial-gan", "flow": "tutorial"}
-CLIPS, AT_ONCE, ROUNDS = 256, 16, 9
+CLIPS, AT_ONCE, ROUNDS = 512, 16, 7
 
 
 def bare(model: Path) -> float:
