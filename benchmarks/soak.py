@@ -11,6 +11,7 @@ writes ``benchmarks/results/soak.json``; exit code 1 where something was lost or
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -101,7 +102,8 @@ def soak(model: Path, folder: Path, clients: int, minutes: float) -> dict[str, A
     }
     accepted = [job for client in every for job in client.jobs.values()]
     latencies = [each for client in every for each in client.latencies]
-    fifth = max(len(memory) // 5, 1)
+    edges = [round(part * len(memory) / 5) for part in range(6)]
+    fifths = [memory[first:end] or memory for first, end in itertools.pairwise(edges)]
     return {
         "accepted": len(accepted),
         "of_different_ids": len(set(accepted)),
@@ -114,10 +116,7 @@ def soak(model: Path, folder: Path, clients: int, minutes: float) -> dict[str, A
             "median": round(1000 * statistics.median(latencies), 2),
             "p99": round(1000 * statistics.quantiles(latencies, n=100)[98], 2),
         },
-        "server_mib": {
-            "first_fifth": round(statistics.median(memory[:fifth]), 1),
-            "last_fifth": round(statistics.median(memory[-fifth:]), 1),
-        },
+        "server_mib_by_fifths": [round(statistics.median(part), 1) for part in fifths],
     }
 
 
