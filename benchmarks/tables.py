@@ -101,11 +101,13 @@ def recipes_table() -> list[str]:
             cells = (told[seed][what] if seed in told else "" for seed in seeds)
             lines.append(f"| {name} | {what} | {' | '.join(cells)} |")
             name = ""
-    every = [run for runs in found.values() for run in runs.values()]
-    machines = ", ".join(sorted({run["machine"] for run in every}))
-    commits = ", ".join(sorted({run["commit"][:7] for run in every}))
-    lines += ["", f"Trained from nothing on {machines}"]
-    lines[-1] += f" (`benchmarks/recipes.py`, of the recipes at {commits})."
+    places: dict[str, dict[str, None]] = {}  # where, and the recipes in their order
+    for recipe, runs in found.items():
+        for run in runs.values():
+            place = f"{run['machine']}, at {run['commit'][:7]}"
+            places.setdefault(place, {})[f"`{recipe}`"] = None
+    told = "; ".join(f"{', '.join(names)} on {place}" for place, names in places.items())
+    lines += ["", f"Trained from nothing (`benchmarks/recipes.py`): {told}."]
     return lines
 
 

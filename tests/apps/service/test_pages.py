@@ -18,6 +18,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from kineograph import api, recipes
+from kineograph.apps.service import errand
 from kineograph.apps.service.asking import Wrong
 from kineograph.apps.service.errands import Errands
 from kineograph.apps.service.models import Models
@@ -172,6 +174,20 @@ def test_scores_of_a_duel(serve: Serve) -> None:
     assert wall(told).height == 2 * count * told["height"]
     assert flow.status_code == 422
     assert "no discriminator" in flow.json()["error"]["message"]
+
+
+def test_a_duel_shows_only_folders_that_may_be_looked_into(folder: Path, tmp_path: Path) -> None:
+    told = {
+        "source": "folder",
+        "data": {"path": str(folder), "num_frames": 4, "height": 16, "width": 16},
+        "model": {"width": 16, "drawing_width": 8},
+        "training": {"steps": 2, "batch_size": 2, "evaluate_every": 0},
+    }
+    api.train(recipes.resolve("tutorial-gan", told), tmp_path / "own")
+    asked = str(tmp_path / "own"), 0.0
+    with pytest.raises(RequestError, match="not to be looked into"):
+        errand.duel(*asked, [str(tmp_path)], 2, 0)
+    assert errand.duel(*asked, [str(folder)], 2, 0)["scores"]["real"]
 
 
 # ---- trainings ---------------------------------------------------------------------------------
