@@ -178,8 +178,7 @@ def test_scores_of_a_duel(serve: Serve) -> None:
 
 def test_a_duel_shows_only_folders_that_may_be_looked_into(folder: Path, tmp_path: Path) -> None:
     told = {
-        "source": "folder",
-        "data": {"path": str(folder), "num_frames": 4, "height": 16, "width": 16},
+        "data": {"source": "folder", "path": str(folder), "height": 16, "width": 16},
         "model": {"width": 16, "drawing_width": 8},
         "training": {"steps": 2, "batch_size": 2, "evaluate_every": 0},
     }
