@@ -4,9 +4,9 @@
 
 The bare pipeline makes the same clips in as large batches, has them judged and encodes them, in one
 process. The two take turns, since the speed of a machine drifts, and the service is asked with
-Python's plain HTTP client, since that shares the cores with what it measures. Prints how many times
-as long the service takes, from the first request to the last clip, and how long a request for a
-job's status takes meanwhile; writes ``benchmarks/results/serve.json``.
+Python's plain HTTP client, since the client shares the cores with what is measured. Prints how many
+times as long the service takes, from the first request to the last clip, and how long a request for
+a job's status takes meanwhile; writes ``benchmarks/results/serve.json``.
 """
 
 from __future__ import annotations
@@ -132,9 +132,10 @@ def measure(recipe: str, folder: Path) -> dict[str, Any]:
     model = folder / recipe
     short = {"training": {"steps": 2, "batch_size": 4, "evaluate_every": 0}}
     api.train(recipes.resolve(recipe, short), model)
-    alone, service, asks, latencies = [bare(model)], [], [], []
-    with server(model, folder / f"kept-{recipe}", "--queue", str(2 * CLIPS)) as (address, _):
+    service, asks, latencies = [], [], []
+    with server(model, folder / f"kept-{recipe}", "--queue", str(CLIPS)) as (address, _):
         served(address)  # warms up
+        alone = [bare(model)]
         for _ in range(ROUNDS):
             whole, asked, each = served(address)
             service.append(whole)

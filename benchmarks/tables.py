@@ -104,10 +104,11 @@ def recipes_table() -> list[str]:
     places: dict[str, dict[str, None]] = {}  # where, and the recipes in their order
     for recipe, runs in found.items():
         for run in runs.values():
-            place = f"{run['machine']}, at {run['commit'][:7]}"
+            gpu = f", {run['gpu']}" if run.get("gpu") else ""
+            place = f"{run['machine']}{gpu}, at {run['commit'][:7]}"
             places.setdefault(place, {})[f"`{recipe}`"] = None
-    told = "; ".join(f"{', '.join(names)} on {place}" for place, names in places.items())
-    lines += ["", f"Trained from nothing (`benchmarks/recipes.py`): {told}."]
+    where = "; ".join(f"{', '.join(names)} on {place}" for place, names in places.items())
+    lines += ["", f"Trained from nothing (`benchmarks/recipes.py`): {where}."]
     return lines
 
 

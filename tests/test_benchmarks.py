@@ -137,13 +137,16 @@ def test_recipes_stand_in_a_table_by_seed_and_what_was_not_run_is_empty(
     recipes = {"sprites": {"0": run}, "tutorial": {"0": own, "1": own}}
     monkeypatch.setattr(tables, "results", lambda name: recipes)
     lines = tables.recipes_table()
-    assert "on 2 cores" in lines[-1]
-    assert "at 0123456)" in lines[-1]
+    assert lines[-1].endswith("`sprites`, `tutorial` on 2 cores, at 0123456.")
     header, _, *rows = [line for line in lines if line.startswith("|")]
     assert header == "| recipe | tried on | seed 0 | seed 1 |"
     assert rows[0] == "| `sprites`, 40 min | training captions | 50.0 % (40.0–60.0) |  |"
     assert rows[2] == "|  | PSNR to the true rendering, dB | 23.9 |  |"
     assert f'"{UNSEEN_PROMPTS[0]}", never seen | 50.0 % (40.0–60.0) | 50.0 %' in rows[4]
+    own |= {"gpu": "Some GPU"}
+    assert tables.recipes_table()[-1].endswith(
+        "`sprites` on 2 cores, at 0123456; `tutorial` on 2 cores, Some GPU, at 0123456."
+    )
 
 
 def test_the_plain_recipe_reads_captions_as_our_families_do(time_to_accuracy: Any) -> None:

@@ -213,6 +213,21 @@ def test_odd_sides_repeat_the_last_row_and_column(tmp_path: Path) -> None:
     assert np.abs(back.frames[:, :, 15].astype(int) - back.frames[:, :, 14]).max() <= 4
 
 
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_colours_stay_in_their_places_at_odd_sides_and_scales(
+    kind: str, scale: int, tmp_path: Path
+) -> None:
+    whole = coloured()
+    clip = Clip(whole.frames[:, :63, :61], whole.caption)
+    back = read_video(saved(tmp_path, kind, encode(clip, kind, scale=scale))).frames
+    middles = back[:, scale // 2 :: scale, scale // 2 :: scale][:, :63, :61].astype(int)
+    for t in range(len(middles)):
+        for k, colour in enumerate(COLOURS[:5]):
+            square = middles[t, 11 + 2 * t : 15 + 2 * t, 5 + 10 * k : 8 + 10 * k]
+            assert np.abs(square - np.array(colour)).max() <= 8
+
+
 def test_pixels_are_enlarged_to_squares(tmp_path: Path) -> None:
     back = read_video(saved(tmp_path, "webp", animation_bytes(CLIP, "webp", scale=4))).frames
     assert np.array_equal(back, CLIP.frames.repeat(4, axis=1).repeat(4, axis=2))

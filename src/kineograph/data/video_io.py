@@ -304,14 +304,18 @@ def video_bytes(
 
 
 def _yuv(picture: np.ndarray, scale: int, reformatter: VideoReformatter) -> av.VideoFrame:
-    """(H, W, 3) => 4:2:0, enlarged: after the colours are computed, which costs more."""
+    """(H, W, 3) => 4:2:0 of (H·scale, W·scale), made even.
+
+    It is enlarged after its colours are computed, which cost more than anything else.
+    """
     planes = reformatter.reformat(
         av.VideoFrame.from_ndarray(np.ascontiguousarray(picture)),
         format="yuv444p",
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
         dst_colorspace=Colorspace.ITU709,
-        interpolation=_EXACT,
+        interpolation=_EXACT,  # nothing is scaled
+        threads=1,
     ).to_ndarray()
     luma, *chroma = (_even(enlarged(plane, scale)) for plane in planes)
     flat = [luma.ravel(), *(_halved(plane).ravel() for plane in chroma)]
@@ -319,12 +323,15 @@ def _yuv(picture: np.ndarray, scale: int, reformatter: VideoReformatter) -> av.V
 
 
 def _even(plane: np.ndarray) -> np.ndarray:
+    """(H, W), with the last row or column again where their number is odd."""
     height, width = plane.shape
-    return np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    if height % 2 or width % 2:
+        return np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    return plane
 
 
 def _halved(plane: np.ndarray) -> np.ndarray:
-    """The mean of each four pixels."""
+    """(2·h, 2·w) => (h, w), means of 2×2 pixels, rounded."""
     wide = plane.astype(np.uint16)
     four = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
     return ((four + 2) >> 2).astype(np.uint8)

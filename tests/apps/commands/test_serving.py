@@ -43,6 +43,11 @@ def test_keys_are_looked_at_first(
     assert main(["serve"]) == 2
 
 
+def test_others_start_no_trainings_without_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--name", "videos.example.org", "--training"]) == 2
+    assert "there is no API key" in told(capsys)
+
+
 @pytest.mark.parametrize("setting", ["--workers", "--at-once", "--queue"])
 def test_numbers_that_make_no_sense(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", setting, "0"]) == 2

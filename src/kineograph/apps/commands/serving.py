@@ -73,6 +73,11 @@ def serve(
             f"{host} can be reached from other machines, and there is no API key.",
             f"Set {KEY_VARIABLE}, or --api-key-file, or leave --host away.",
         )
+    if name and training and not keys:  # whoever reaches a proxy may not be somebody known
+        raise RequestError(
+            "Others may start trainings, by --name and --training, and there is no API key.",
+            f"Set {KEY_VARIABLE}, or --api-key-file, or leave --training away.",
+        )
     for setting, value in {"workers": workers, "at_once": at_once, "queue": queue}.items():
         if value < 1:
             raise RequestError(

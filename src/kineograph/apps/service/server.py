@@ -369,7 +369,7 @@ def _add_operation(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     def readyz() -> Response:
-        """Whether it would make a clip that is asked for now."""
+        """Whether it has a worker, a model and its queue."""
         lacks = [] if state.workers.alive else ["worker"]
         lacks += [] if state.models.all() else ["model"]
         with contextlib.suppress(KineographError):

@@ -198,7 +198,7 @@ class _Batch:
                         self.queue.put_file(job.id, step_file(steps), picture)
                         self.shown[job.id] += len(picture)
             steps += 1
-            if shown:
+            if shown:  # how far each is goes out with its picture
                 self._look()
             else:
                 self._look_again()
