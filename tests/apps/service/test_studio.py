@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from kineograph.core.files import holder
+from kineograph.data.animation import animation_bytes
 from kineograph.data.folder.video_folder import write_video_folder
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
@@ -246,6 +248,27 @@ def test_a_training_from_the_page(
     page.get_by_role("heading", name="tutorial-gan-1, flow").wait_for()
     run.get_by_role("button", name="Try it").click()
     playwright.expect(page.get_by_label("Model")).to_have_value("tutorial-gan-1")
+
+
+def test_clips_of_a_check_stand_still_where_a_person_wants_that(
+    running: Callable[..., Running], visit: Callable[..., Any], models: Path, tmp_path: Path
+) -> None:
+    runs = Path(shutil.copytree(models, tmp_path / "runs"))
+    check = {"step": 2, "accuracy": 0.5, "accuracies": {PROMPT: 0.5}}
+    with (runs / "flow" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(check) + "\n")
+    sheet = runs / "flow" / "samples" / "step-000002.webp"
+    sheet.parent.mkdir(exist_ok=True)
+    sheet.write_bytes(animation_bytes(Source(Config()).clip(0, 0), "webp"))
+    address = running(runs=runs).address + "/#train"
+    reduced = {"reduced_motion": "reduce"}
+    for told, first, then in (({}, "img", "canvas"), (reduced, "canvas", "img")):
+        page = visit(address, **told)
+        page.locator(f"{first}.samples").wait_for()
+        page.get_by_role("button", name="Clips of this check").click()
+        page.locator(f"{then}.samples").wait_for()
+        playwright.expect(page.locator(f"{first}.samples")).not_to_be_visible()
+    page.wait_for_function("document.querySelector('canvas.samples').width == 64")
 
 
 def test_how_noise_becomes_a_clip(

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { Chart } from "./chart.js";
 import { tryModel } from "./create.js";
 import { useKept } from "./kept.js";
+import { FIRST } from "./player.js";
 import { duration, say } from "./words.js";
 
 const EVERY = 2000;
@@ -218,9 +219,24 @@ function Checks({ run }) {
         const to = Number(event.target.value);
         setAt(to === last ? null : run.checks[to].step);
       }} />`}</label>
-    ${sheet && html`<img class="samples" src=${sheet} alt=${say("samples")} />`}
+    ${sheet && html`<${Sheet} key=${sheet} src=${sheet} />`}
     <ul class="bars">${captions.map(([caption, share]) => html`<li>
       <span>${caption}</span><meter min="0" max="1" low="0.5" high="0.9" optimum="1" value=${share} aria-label=${caption}></meter><b>${Math.round(100 * share)} %</b></li>`)}
     </ul>
   </section>`;
+}
+
+// Clips in one animated picture, which plays, or shows its first frame, as one clicks on it.
+function Sheet({ src }) {
+  const [still, setStill] = useState(FIRST !== null);
+  const canvas = useRef();
+  const draw = ({ target }) => {
+    canvas.current.width = target.naturalWidth;
+    canvas.current.height = target.naturalHeight;
+    canvas.current.getContext("2d").drawImage(target, 0, 0); // of an animation, the first frame
+  };
+  const what = say(still ? "play" : "pause");
+  return html`<button class="loop" title=${what} aria-label=${`${what}: ${say("samples")}`} onClick=${() => setStill(!still)}>
+    <img class="samples" hidden=${still} src=${src} alt=${say("samples")} onLoad=${draw} />
+    <canvas class="samples" hidden=${!still} ref=${canvas}></canvas></button>`;
 }
