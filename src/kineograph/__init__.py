@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kineograph.data.clip import ObjectFacts as ObjectFacts
     from kineograph.data.video_io import read_video as read_video
     from kineograph.evaluation.verifier import Verdict as Verdict
+    from kineograph.models.hub import push as push
     from kineograph.recipes import Recipe as Recipe
     from kineograph.sampling.export import export as export
     from kineograph.sampling.pipeline import Pipeline as Pipeline
@@ -63,6 +64,7 @@ _HOMES = {
     "generate": "api",
     "generate_verified": "api",
     "load": "api",
+    "push": "models.hub",
     "read_video": "data.video_io",
     "refine": "api",
     "train": "api",

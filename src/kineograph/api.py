@@ -88,7 +88,7 @@ class TrainResult:
 
 
 def load(folder: str | Path) -> Pipeline:
-    """Open a model folder or a run folder. Raises RequestError where that cannot be done."""
+    """Open a model folder, a run folder, or a model of the Hub; see `Pipeline.load`."""
     return Pipeline.load(folder)
 
 

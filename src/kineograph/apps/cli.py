@@ -40,6 +40,7 @@ COMMANDS = {
     "sources": "looking",
     "models": "looking",
     "runs": "runs",
+    "push": "runs",
     "doctor": "doctor",
 }
 """Every command, as help lists them, and which file of ``commands`` holds its function."""

@@ -15,7 +15,7 @@ from kineograph.core.errors import RequestError
 from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import check_prompt
-from kineograph.models import checkpoint
+from kineograph.models import checkpoint, hub
 from kineograph.models.base import VideoModel, Watch, noise_for, to_frames
 from kineograph.text.tokenizer import CaptionTokenizer
 
@@ -33,8 +33,11 @@ class Pipeline:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Pipeline:
-        """Open a model folder or a run folder. Raises RequestError where that cannot be done."""
-        opened = checkpoint.load(Path(folder))
+        """Open a model folder, a run folder, or a model of the Hub by its name (`hub.local`).
+
+        Raises RequestError where that cannot be done.
+        """
+        opened = checkpoint.load(hub.local(folder))
         return cls(opened.model.to(device), opened.tokenizer, opened.info)
 
     def __call__(

@@ -43,8 +43,9 @@ def version() -> Answer:
 
 
 def doctor(*, quick: bool = False) -> Answer:
-    """Say what this machine has of what is needed, and how fast it trains. Exit code 1 where
-    something is not well.
+    """Say what this machine has of what is needed, and how fast it trains.
+
+    Exit code 1 where something is not well.
 
     Args:
         quick: Leave out the speed test, which takes 10 seconds.

@@ -140,7 +140,7 @@ def evaluate(
     video of each, and tells how often each fact is right, beside what the judge says of real clips.
 
     Args:
-        model: A run or model folder.
+        model: A run or model folder, or a model's name on the Hugging Face Hub.
         prompts: Prompts to try; by default its training captions and some that it never saw.
         count: Videos of each prompt (64), or videos in all with a split (512).
         seed: One number for all noise; by default one that no training uses.

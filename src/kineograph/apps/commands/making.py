@@ -317,7 +317,8 @@ def generate(
 
     Args:
         prompt: What to show, such as "circle moving up-right".
-        model: A run or model folder; by default the newest run that has a model.
+        model: A run or model folder, or a model's name on the Hugging Face Hub; by default the
+            newest run that has a model.
         count: How many videos.
         seed: The same seed makes the same videos, whatever the count.
         out: A file (.mp4 .webm .gif .webp, or .png for a sheet of all) or a folder.

@@ -1,4 +1,4 @@
-"""Runs: what lies under ``runs/``, how far each has come, and which model is the newest."""
+"""Runs: what lies under ``runs/``, how far each has come, the newest model, and sharing one."""
 
 from __future__ import annotations
 
@@ -38,6 +38,25 @@ def runs(folder: Path = RUNS, /) -> Answer:
             print(command)
 
     return Answer({"runs": [_as_data(run) for run in found]}, show)
+
+
+def push(model: Path, name: str, /, *, private: bool = False) -> Answer:
+    """Copy a model to the Hugging Face Hub, where others find it by its name.
+
+    Args:
+        model: A run or model folder.
+        name: Its name there, such as somebody/circles.
+        private: Keep it to yourself, where it is new.
+    """
+    from kineograph.models import hub
+
+    address = hub.push(model, name, private=private)
+
+    def show() -> None:
+        print(f"The model is at {address}. Try next:")
+        print(f'kineograph generate "..." --model {name}')
+
+    return Answer({"address": address, "name": name}, show)
 
 
 def run_folders(folder: Path) -> list[Path]:

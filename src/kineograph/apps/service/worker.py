@@ -103,7 +103,7 @@ class Worker:
         """A model and who judges it. Raises KineographError where it cannot be opened."""
         known = self.models.named(name)  # as it is now: it may have been trained again
         if known not in self._loaded:
-            pipeline = api.load(known.folder)
+            pipeline = api.load(known.folder.resolve())  # a path, never a name on the Hub
             self._loaded[known] = pipeline, api.judge_of_model(pipeline)
             if len(self._loaded) > _MOST_MODELS:
                 self._loaded.popitem(last=False)
