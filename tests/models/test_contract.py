@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,7 @@ def test_a_folder_gives_the_same_model_back(family: str, tmp_path: Path) -> None
         model.generate(tokens, noise, steps=2, guidance_scale=1.0),
     )
     assert opened.info == {"captions": ["circle"]}
+    assert (opened.settings, opened.card) == (config, "# A model")
     assert opened.family == family
 
 
@@ -139,6 +141,17 @@ def test_a_model_is_refused_before_there_is_memory_for_what_it_claims_to_be(tmp_
     huge = VideoShape(10**6, 64, 64)
     save_model(tmp_path / "model", shape=huge)
     with pytest.raises(RequestError, match="do not fit together"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors", "MODEL_CARD.md"])
+def test_a_model_whose_manifest_leaves_a_file_out_is_refused(name: str, tmp_path: Path) -> None:
+    save_model(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["files"][name]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / name).unlink()
+    with pytest.raises(RequestError, match=name):
         checkpoint.load(tmp_path)
 
 

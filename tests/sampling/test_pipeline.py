@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from kineograph.core.errors import RequestError
 from kineograph.data.sources.tutorial import CAPTIONS
-from kineograph.models import flow, gan
+from kineograph.models import checkpoint, flow, gan
 from kineograph.models.base import VideoShape, to_frames
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.tokenizer import CaptionTokenizer
@@ -36,6 +38,28 @@ def test_clip_i_of_a_seed_is_the_same_whatever_the_count(pipeline: Pipeline) -> 
         assert abs(difference).max() <= 1
     assert not np.array_equal(few[0].frames, few[1].frames)
     assert not np.array_equal(few[0].frames, pipeline("circle moving up", seed=6)[0].frames)
+
+
+def test_a_pipeline_is_saved_with_the_weights_that_it_has_now(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    settings = gan.Config(width=16)
+    told = {"family": "gan", "model_config": settings, "info": pipeline.info, "card": "# A card"}
+    checkpoint.save(tmp_path / "one", pipeline.model, pipeline.tokenizer, **told)  # type: ignore[arg-type]  # of many types
+    one = Pipeline.load(tmp_path / "one")
+    with torch.no_grad():
+        for parameter in one.model.parameters():
+            parameter.mul_(0.9)
+    one.save(tmp_path / "other" / "model")
+    other = Pipeline.load(tmp_path / "other")
+    changed, again = (each("circle moving up")[0].frames for each in (one, other))
+    assert np.array_equal(changed, again)
+    assert not np.array_equal(changed, pipeline("circle moving up")[0].frames)
+    assert (tmp_path / "other" / "model" / "MODEL_CARD.md").read_text() == "# A card"
+    with pytest.raises(RequestError, match="exists already"):
+        one.save(tmp_path / "one")
+    with pytest.raises(RequestError, match="not loaded"):
+        pipeline.save(tmp_path / "third")
 
 
 @pytest.mark.parametrize("prompt", ["", "   ", "x" * 1001])

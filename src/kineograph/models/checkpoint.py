@@ -43,6 +43,9 @@ class ModelFolder:
     family: str
     info: dict[str, Any]
     """What ``save`` was given: recipe, captions, fps, version, accuracy, ..."""
+    settings: Any
+    """The family's Config, as ``save`` was given it."""
+    card: str
 
 
 def make(family: str, model_config: Any, shape: VideoShape, vocabulary_size: int) -> VideoModel:
@@ -100,28 +103,30 @@ def load(folder: Path) -> ModelFolder:
         module = registry.load(_PACKAGE, family, "model family")
         shape = config.build(VideoShape, _mapping(described["shape"]), path="shape")
         settings = config.build(module.Config, _mapping(described["model"]), path="model")
-        shift = 0
+        own, shift = settings, 0
         if getattr(settings, "language_model", ""):
-            settings, shift = replace(settings, language_model=str(place / LANGUAGE_MODEL)), SHIFT
+            own, shift = replace(settings, language_model=str(place / LANGUAGE_MODEL)), SHIFT
         text = (place / TOKENIZER).read_text(encoding="utf-8")
         tokenizer = CaptionTokenizer.from_json(text, shift)
         weights = load_file(place / WEIGHTS)
-        make = partial(module.Model, settings, shape, tokenizer.vocabulary_size)
+        make = partial(module.Model, own, shape, tokenizer.vocabulary_size)
         if not shift:
             _check_sizes(make, weights)
         model: VideoModel = make()
         model.load_state_dict(weights)
         info = dict(_mapping(described["info"]))
+        card = (place / CARD).read_text(encoding="utf-8")
     except (KeyError, TypeError) as error:
         raise RequestError(
             f"{place / CONFIG} lacks {in_short(error)}.", "Train or fetch it again."
         ) from error
-    except (SafetensorError, RuntimeError, UnicodeDecodeError) as error:
+    except (SafetensorError, RuntimeError, UnicodeDecodeError, FileNotFoundError) as error:
         raise RequestError(
             f"The files in {place} do not fit together: {in_short(error)}",
             "Train or fetch the model again.",
         ) from error
-    return ModelFolder(model.eval().requires_grad_(False), tokenizer, family, info)
+    model = model.eval().requires_grad_(False)
+    return ModelFolder(model, tokenizer, family, info, settings, card)
 
 
 def _check_sizes(make: Callable[[], VideoModel], weights: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import RequestError
+from kineograph.core.files import check_free
 from kineograph.core.sharing import each
 from kineograph.data.clip import Clip
 from kineograph.data.grammar import check_prompt
@@ -30,6 +31,8 @@ class Pipeline:
     tokenizer: CaptionTokenizer
     info: dict[str, Any]
     """What its folder says of it: recipe, captions, version, ..."""
+    opened: checkpoint.ModelFolder | None = None
+    """What it was loaded from, if it was."""
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> Pipeline:
@@ -38,7 +41,28 @@ class Pipeline:
         Raises RequestError where that cannot be done.
         """
         opened = checkpoint.load(hub.local(folder))
-        return cls(opened.model.to(device), opened.tokenizer, opened.info)
+        return cls(opened.model.to(device), opened.tokenizer, opened.info, opened)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write it, with the weights that it has now, as a folder that `load` opens, or not at all.
+
+        Raises RequestError where something is in the way and not ``force``, and for a pipeline that
+        was not loaded.
+        """
+        if self.opened is None:
+            raise RequestError(
+                "This pipeline was not loaded from a folder.", "A training writes its model itself."
+            )
+        check_free(folder, force)
+        checkpoint.save(
+            Path(folder),
+            self.model,
+            self.tokenizer,
+            family=self.opened.family,
+            model_config=self.opened.settings,
+            info=self.info,
+            card=self.opened.card,
+        )
 
     def __call__(
         self,
