@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from kineograph.core.errors import MachineError, RequestError
+from kineograph.core.machine import processors
 from kineograph.data.clip import Source
 from kineograph.data.loader import Loader
 from kineograph.models.base import VideoModel
@@ -95,7 +95,7 @@ class Trainer:
         self.device = choose_device(config.device)
         workers = config.loader_workers
         if workers is None:
-            workers = min(_MOST_WORKERS, os.cpu_count() or 1) if self.device.type == "cuda" else 0
+            workers = min(_MOST_WORKERS, processors()) if self.device.type == "cuda" else 0
         rows = self.world.rows(config.batch_size)
         self.feed = Feed(Loader(source, config.batch_size, seed), tokenizer, workers, rows)
         self.model = model.to(self.device).train()

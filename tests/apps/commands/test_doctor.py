@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from kineograph.apps import machine
+from kineograph.apps import speed
 from kineograph.apps.commands import doctor
-from kineograph.apps.machine import Speed
+from kineograph.apps.speed import Speed
+from kineograph.core import machine
 
 RECORDED = {"machine": "2 cores", "date": "2026-11-27", "steps": 175, "seconds": 300.0}
 
@@ -104,8 +105,8 @@ def test_the_speed_test_trains_the_recipe_of_the_demo(
 
 
 def test_a_machine_that_does_no_step_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.measure_speed(1e-6) is None
-    monkeypatch.setattr(machine, "measure_speed", lambda _: None)
+    assert speed.measure_speed(1e-6) is None
+    monkeypatch.setattr(doctor, "measure_speed", lambda _: None)
     assert [name for name, _, remedy in doctor._speed() if remedy] == ["speed"]
 
 
@@ -122,7 +123,7 @@ def test_a_machine_that_does_no_step_in_time_is_told(monkeypatch: pytest.MonkeyP
 def test_a_speed_is_told_beside_the_usual_one(
     monkeypatch: pytest.MonkeyPatch, rate: float, recorded: Any, says: str, remedy: str
 ) -> None:
-    monkeypatch.setattr(machine, "measure_speed", lambda _: Speed(rate, 256, 1000, recorded))
+    monkeypatch.setattr(doctor, "measure_speed", lambda _: Speed(rate, 256, 1000, recorded))
     (_, speed, _), (_, demo, what_to_do) = doctor._speed()
     assert f"{rate:,} clips/s" in speed
     assert ("149 on 2 cores, 256 a step (2026-11-27)" in speed) == bool(recorded)

@@ -18,7 +18,9 @@ from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
 from kineograph.dry_run import DryRun
 from kineograph.evaluation.accuracy import Evaluation, judged
+from kineograph.evaluation.few_steps import Distillation
 from kineograph.evaluation.report import Baseline
+from kineograph.evaluation.statistics import Share
 from kineograph.evaluation.verifier import Verdict, verify
 from kineograph.recipes import Recipe
 from kineograph.training.loop import Hooks, Status
@@ -39,6 +41,7 @@ class Trainings:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[dict[str, Any]] = []
         self.ended = "finished"
+        self.effect: Any = None
         monkeypatch.setattr(api, "train", self)
 
     def __call__(self, recipe: Recipe, out: Path, *, resume: bool, hooks: Hooks) -> Any:
@@ -46,7 +49,7 @@ class Trainings:
         hooks.progress(Status(5, 10, 0.5, 3.0, 100.0, 3.0, {"generator.total": 0.5}))
         out.mkdir(parents=True, exist_ok=True)
         notes = ["A checkpoint was damaged."] if resume else []
-        return api.TrainResult(out, 10, 6.0, 0.75, self.ended, notes)  # type: ignore[arg-type]  # any str
+        return api.TrainResult(out, 10, 6.0, 0.75, self.ended, notes, self.effect)  # type: ignore[arg-type]  # any str
 
 
 @pytest.fixture
@@ -69,6 +72,13 @@ def test_training_takes_a_recipe_with_changes(trainings: Trainings, call: Any) -
     assert "generator 0.5" in done.err
     assert "Finished after 10 steps in 0:06, verified 75%." in done.out
     assert "--model runs/tutorial-1" in done.out.splitlines()[-1]
+
+
+def test_what_was_distilled_is_tried_in_one_step(trainings: Trainings, call: Any) -> None:
+    made = {"training captions": {1: Share(1, 2)}}
+    trainings.effect = Distillation("runs/slow", made, made)
+    done = call("train", "tutorial")
+    assert done.out.splitlines()[-1].endswith("--out clips/ --num-inference-steps 1")
 
 
 def test_a_run_gets_the_next_free_name(trainings: Trainings, call: Any) -> None:

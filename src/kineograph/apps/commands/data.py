@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kineograph.apps import terminal
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
+from kineograph.core.machine import processors
 from kineograph.core.sharing import leads, ranks, together
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _workers(wanted: int | None) -> int:
     """Processes to decode with; the ranks of one machine share its processors."""
     if wanted is not None and not 1 <= wanted <= 1024:
         raise RequestError(f"--workers is {wanted}.", "Choose 1 to 1024.")
-    return wanted or max(1, (os.cpu_count() or 1) // ranks().on_this_machine)
+    return wanted or max(1, processors() // ranks().on_this_machine)
 
 
 class _Progress:

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kineograph.apps import machine, terminal
+from kineograph.apps import terminal
 from kineograph.apps.commands.making import DEMO_MINUTES
+from kineograph.apps.speed import TRIAL_BATCH, measure_speed
 from kineograph.apps.terminal import Answer
+from kineograph.core import machine
 
 _GIGABYTE = 10**9
 _LEAST_DISK = 2 * _GIGABYTE
@@ -147,7 +149,7 @@ def _speed() -> Iterator[Finding]:
     """Of a short training, and what that means for the demo; a machine is slow beside the one of
     the benchmark where the demo would not come to half of its steps."""
     terminal.say(f"A training of {_TRIAL:.0f} seconds, to see how fast it goes ...")
-    speed = machine.measure_speed(_TRIAL)
+    speed = measure_speed(_TRIAL)
     if speed is None:
         yield (
             "speed",
@@ -156,7 +158,7 @@ def _speed() -> Iterator[Finding]:
         )
         return
     limit, usual = 60 * DEMO_MINUTES, speed.recorded
-    told = f"{speed.clips_per_second:,.0f} clips/s in training, {machine.TRIAL_BATCH} a step"
+    told = f"{speed.clips_per_second:,.0f} clips/s in training, {TRIAL_BATCH} a step"
     if usual:
         recorded = f"{speed.recorded_clips_per_second:,.0f} on {usual['machine']}"
         told += f"; {recorded}, {speed.batch_size} a step ({usual['date']})"

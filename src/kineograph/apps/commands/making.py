@@ -236,6 +236,9 @@ def _training(seed: int | None, minutes: float | None, stop_at: float | None) ->
 
 
 def _trained(result: TrainResult, prompt: str) -> Answer:
+    from kineograph.evaluation.few_steps import Distillation
+
+    few = isinstance(result.effect, Distillation)
     interrupted = result.ended == "interrupted"
     data: dict[str, Any] = {
         "folder": result.folder,
@@ -259,7 +262,7 @@ def _trained(result: TrainResult, prompt: str) -> Answer:
             print("Everything is saved. Go on with:")
         else:
             print(f"The model is in {result.folder}. Try next:")
-        print(result.resume_command if interrupted else _try_next(prompt, result.folder))
+        print(result.resume_command if interrupted else _try_next(prompt, result.folder, few))
 
     return Answer(data, show)
 
@@ -294,9 +297,9 @@ def _run_to_resume(recipe: str, out: Path | None) -> Path:
     return out
 
 
-def _try_next(prompt: str, model: Path) -> str:
-    folder = shlex.quote(str(model))
-    return f"kineograph generate {shlex.quote(prompt)} --model {folder} --count 8 --out clips/"
+def _try_next(prompt: str, model: Path, in_one_step: bool = False) -> str:
+    told = f"{shlex.quote(prompt)} --model {shlex.quote(str(model))} --count 8 --out clips/"
+    return f"kineograph generate {told}{' --num-inference-steps 1' * in_one_step}"
 
 
 def generate(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass
@@ -21,6 +20,7 @@ import numpy as np
 
 from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import MANIFEST, read_json, translate_os_errors
+from kineograph.core.machine import processors
 from kineograph.data.folder.conform import Form
 from kineograph.data.folder.entry import PACK_NAME, Entry, numbered
 from kineograph.data.folder.layouts import Layout
@@ -55,7 +55,7 @@ def decode_all(entries: Sequence[Entry], form: Form, path: Path) -> Store:
     videos = list({entry.video: entry for entry in entries}.values())
     clips: dict[str, Stored] = {}
     failed: dict[str, str] = {}
-    size, workers = 0, os.cpu_count() or 1
+    size, workers = 0, processors()
     with ThreadPoolExecutor(workers) as pool:
         decode = functools.partial(explained, form=form)
         results = in_order(pool, decode, videos, 2 * workers)
@@ -105,7 +105,7 @@ def open_pack(folder: Path, form: Form, layout: Layout | None) -> Store:
     shards = manifest["shards"]
     if layout is not None:
         _check_files(folder, shards, layout)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for shard, fault in zip(
             shards, pool.map(lambda s: fault_of(folder, s), shards), strict=True
         ):
