@@ -412,6 +412,16 @@ with files.new_folder(sys.argv[1]) as folder:
     assert files.check_seal(final) == ["a.bin"]
 
 
+def test_what_only_fills_the_memory_or_never_ends_is_not_read(tmp_path: Path) -> None:
+    large, pipe = tmp_path / "large.json", tmp_path / "pipe.json"
+    with large.open("wb") as file:
+        file.truncate(2**30)
+    os.mkfifo(pipe)
+    for path in (large, pipe):
+        with pytest.raises(RequestError, match="far too large"):
+            files.read_json(path)
+
+
 def test_read_json_refuses_what_is_no_object(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for content in (b"", b"[1]", b"\xff\xfe\x00", b'{"a": '):

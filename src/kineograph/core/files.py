@@ -15,6 +15,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -44,6 +45,7 @@ MANIFEST = "manifest.json"
 _LOCK = ".lock"
 _LOCK_TRIES = 6
 _MANIFEST_FORMAT = 1
+_MOST_TOLD = 2**28  # bytes
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV, errno.ESTALE}
@@ -231,13 +233,22 @@ def _sync_folder(folder: Path) -> None:
             raise
 
 
+def read_small(path: str | Path) -> bytes:
+    """Read a file that tells of others. Raises RequestError where it is missing, a device, or above
+    256 MiB, so that nobody's file fills the memory."""
+    path = Path(path)
+    with translate_os_errors(path):
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode) or told.st_size > _MOST_TOLD:
+            raise RequestError(f"{path} is no such file, or far too large.", "Use another copy.")
+        return path.read_bytes()
+
+
 def read_json(path: str | Path) -> dict[str, object]:
     """Read a JSON object. Raises RequestError where it is missing, damaged or something else."""
     path = Path(path)
-    with translate_os_errors(path):
-        content = path.read_bytes()
     try:
-        value = json.loads(content)
+        value = json.loads(read_small(path))
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is damaged: {error}.", "Restore it or make it anew.") from error
     if not isinstance(value, dict):

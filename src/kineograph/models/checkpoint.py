@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError, in_short
-from kineograph.core.files import check_seal, new_folder, read_json
+from kineograph.core.files import check_seal, new_folder, read_json, read_small
 from kineograph.models.base import VideoModel, VideoShape
 from kineograph.text.pretrained import SHIFT
 from kineograph.text.tokenizer import CaptionTokenizer
@@ -90,7 +90,8 @@ def load(folder: Path) -> ModelFolder:
     Raises RequestError where it is missing, damaged, of a newer format or of another family.
     """
     place = find(folder)
-    check_seal(place)
+    for name in {CONFIG, WEIGHTS, TOKENIZER, CARD}.difference(check_seal(place)):
+        raise RequestError(f"{place / name} is not sealed.", "Train or fetch the model again.")
     described = read_json(place / CONFIG)
     try:
         if described["format"] != FORMAT:
@@ -106,7 +107,7 @@ def load(folder: Path) -> ModelFolder:
         own, shift = settings, 0
         if getattr(settings, "language_model", ""):
             own, shift = replace(settings, language_model=str(place / LANGUAGE_MODEL)), SHIFT
-        text = (place / TOKENIZER).read_text(encoding="utf-8")
+        text = read_small(place / TOKENIZER).decode()
         tokenizer = CaptionTokenizer.from_json(text, shift)
         weights = load_file(place / WEIGHTS)
         make = partial(module.Model, own, shape, tokenizer.vocabulary_size)
@@ -115,12 +116,12 @@ def load(folder: Path) -> ModelFolder:
         model: VideoModel = make()
         model.load_state_dict(weights)
         info = dict(_mapping(described["info"]))
-        card = (place / CARD).read_text(encoding="utf-8")
+        card = read_small(place / CARD).decode()
     except (KeyError, TypeError) as error:
         raise RequestError(
             f"{place / CONFIG} lacks {in_short(error)}.", "Train or fetch it again."
         ) from error
-    except (SafetensorError, RuntimeError, UnicodeDecodeError, FileNotFoundError) as error:
+    except (SafetensorError, RuntimeError, UnicodeDecodeError) as error:
         raise RequestError(
             f"The files in {place} do not fit together: {in_short(error)}",
             "Train or fetch the model again.",
