@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +120,7 @@ def test_its_config_repeats_it(run: Path, tmp_path: Path, whim: None) -> None:
 
 def test_an_interrupted_one_is_saved_and_goes_on(run: Path, tmp_path: Path, whim: None) -> None:
     def stop_at_once(status: Status) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     folder = tmp_path / "better"
     result = api.train(small(run), folder, hooks=Hooks(progress=stop_at_once))

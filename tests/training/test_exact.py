@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ def told(signals: dict[int, int]) -> Callable[[Status], None]:
 
     def progress(status: Status) -> None:
         if status.step in signals:
-            os.kill(os.getpid(), signals[status.step])
+            signal.raise_signal(signals[status.step])
 
     return progress
 

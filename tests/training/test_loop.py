@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +29,7 @@ def test_every_step_is_a_line_and_the_last_ones_are_kept(trainer: Make, tmp_path
 def _interrupt_at(step: int) -> Callable[[Status], None]:
     def progress(status: Status) -> None:
         if status.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     return progress
 

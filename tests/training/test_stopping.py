@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -27,7 +26,7 @@ def newest(folder: Path) -> Path:
 def lasting(seconds: float) -> None:
     """Work of that many seconds, in the first of which the process is told to end."""
     if threading.current_thread() is threading.main_thread():
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0.01)
@@ -123,7 +122,7 @@ def test_a_second_signal_ends_at_once(trainer: Make, tmp_path: Path) -> None:
 def test_the_signal_of_a_page_may_come_twice(trainer: Make, tmp_path: Path) -> None:
     def progress(status: loop.Status) -> None:
         for _ in range(2):
-            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.raise_signal(signal.SIGUSR2)
 
     run = trainer(tmp_path, Hooks(progress=progress), checkpoint_every=0)
     assert run.run() == "interrupted"
@@ -136,7 +135,7 @@ def test_slurms_warning_writes_a_checkpoint_and_the_training_goes_on(
 ) -> None:
     def progress(status: loop.Status) -> None:
         if status.step == 3:
-            os.kill(os.getpid(), signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR1)
 
     run = trainer(tmp_path, Hooks(progress=progress), checkpoint_every=0)
     assert run.run() == "finished"

@@ -90,8 +90,7 @@ def load(folder: Path) -> ModelFolder:
     Raises RequestError where it is missing, damaged, of a newer format or of another family.
     """
     place = find(folder)
-    for name in {CONFIG, WEIGHTS, TOKENIZER, CARD}.difference(check_seal(place)):
-        raise RequestError(f"{place / name} is not sealed.", "Train or fetch the model again.")
+    sealed(place)
     described = read_json(place / CONFIG)
     try:
         if described["format"] != FORMAT:
@@ -145,6 +144,15 @@ def _check_sizes(make: Callable[[], VideoModel], weights: Mapping[str, Tensor]) 
         tensor.numel() for tensor in weights.values()
     ):
         raise RuntimeError("the clips are larger than any that can be made")
+
+
+def sealed(place: Path) -> list[str]:
+    """The files of a model folder, all as they were. Raises RequestError where one is not."""
+    files = check_seal(place)
+    for name in (CONFIG, WEIGHTS, TOKENIZER, CARD):
+        if name not in files:
+            raise RequestError(f"{place / name} is not sealed.", "Train or fetch the model again.")
+    return files
 
 
 def find(folder: Path) -> Path:

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from kineograph.core.errors import MachineError, RequestError, in_short
-from kineograph.core.files import MANIFEST, check_seal
-from kineograph.models.checkpoint import CARD, CONFIG, LANGUAGE_MODEL, TOKENIZER, WEIGHTS, find
+from kineograph.core.files import MANIFEST, read_small
+from kineograph.models.checkpoint import (
+    CARD,
+    CONFIG,
+    LANGUAGE_MODEL,
+    TOKENIZER,
+    WEIGHTS,
+    find,
+    sealed,
+)
 
 _PART = r"[A-Za-z0-9][\w.-]{0,95}"
 _NAME = re.compile(rf"({_PART})/{_PART}(@[\w./-]{{1,96}})?")
@@ -53,16 +61,17 @@ def push(model: str | Path, name: str, *, private: bool = False) -> str:
     """Copy a model, or that of a run, to the Hub under ``name``; => its address.
 
     What is there under that name stays in its history. Needs a token (`hf auth login`, or
-    HF_TOKEN). Raises RequestError where the model is damaged or the Hub refuses.
+    HF_TOKEN). Raises RequestError where the model is damaged or the Hub refuses, MachineError
+    where it does not answer.
     """
     if not _NAME.fullmatch(name) or "@" in name:
         raise RequestError(
             f'"{in_short(name)}" is no name on the Hub.', 'It is like "somebody/something".'
         )
     place = find(Path(model))
-    files = [*check_seal(place), MANIFEST]
+    files = [*sealed(place), MANIFEST]
     hub = _hub("To push a model")
-    card = (place / CARD).read_text(encoding="utf-8").replace("PATH/OF/THIS/FOLDER", name)
+    card = read_small(place / CARD).decode("utf-8", "replace").replace("PATH/OF/THIS/FOLDER", name)
     adding = [hub.CommitOperationAdd(_README, (_ABOUT + card).encode())]
     adding += [hub.CommitOperationAdd(each, place / each) for each in files]
     with _translated(name):
@@ -110,8 +119,8 @@ def _translated(name: str) -> Iterator[None]:
         raise RequestError(
             f"The Hub refuses {name}: {in_short(error)}", "Log in: hf auth login."
         ) from error
-    # the disk, or the library by which it asks, whose stub does not tell of its errors
-    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    # of the disk, or of the library by which it asks
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]  # not re-exported
         raise MachineError(
             f"{name} cannot be had from the Hub: {in_short(error)}",
             "Look at the network, or name a folder.",

@@ -38,7 +38,7 @@ class Pipeline:
     def load(cls, folder: str | Path, device: str = "cpu") -> Pipeline:
         """Open a model folder, a run folder, or a model of the Hub by its name (`hub.local`).
 
-        Raises RequestError where that cannot be done.
+        Raises RequestError where that cannot be done, MachineError where the Hub does not answer.
         """
         opened = checkpoint.load(hub.local(folder))
         return cls(opened.model.to(device), opened.tokenizer, opened.info, opened)

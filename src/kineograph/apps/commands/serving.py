@@ -64,7 +64,7 @@ def serve(
         keep_days: Days after which a clip goes, unless it is a favourite.
         keep_gigabytes: Of clips that are kept; beyond, the oldest go.
         training: Let trainings be started from the page, even where others than this machine's own
-            users can reach it, by --host or --name.
+            users can reach it, by --host or --name; that needs an API key.
         browser: Open the page in a browser.
     """
     keys = _keys(api_key_file)
