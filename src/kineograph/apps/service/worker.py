@@ -48,6 +48,7 @@ log = logging.getLogger("kineograph.worker")
 _MOST_MODELS = 2  # that are held in memory
 _ENCODERS = 2  # clips that are encoded at a time; more would keep requests waiting
 _NAP = 1.0  # seconds between looks at the queue, where nobody says that there is a job
+_GATHER = 0.04  # seconds from such a word to the look: the first of many jobs should not go alone
 _RENEW = LEASE / 4
 _STUCK = 300.0  # seconds of one step, after which the server ends this process
 _SOON = 0.1  # seconds between two looks at whether the jobs under way are still wanted
@@ -78,7 +79,8 @@ class Worker:
                 self.called.clear()
                 batch = self.jobs.claim(self.orders.owner, self.orders.at_once)
                 if not batch and not self.ending:
-                    self.called.wait(_NAP)
+                    if self.called.wait(_NAP):
+                        time.sleep(_GATHER)
                 elif batch:
                     self._make(batch)
         except _Ending:

@@ -44,7 +44,7 @@ export function Data() {
     const split = source.splits ? asked.split : "";
     const look = () =>
       api.clips(source.name, { ...asked, folder, split, count: AT_ONCE }).then(
-        (wall) => wanted && setFound(wall),
+        (wall) => wanted && setFound({ ...wall, first: asked.first }),
         (error) => wanted && told(error),
       );
     const timer = lacks ? 0 : setTimeout(look, 250); // a number may have more digits
@@ -86,7 +86,7 @@ export function Data() {
     ${found && html`<${Wall} found=${found} />
       <div class="row pager">
         <button onClick=${turn(-AT_ONCE)} disabled=${asked.first === 0}>${say("previous")}</button>
-        <span class="quiet">${(asked.first + 1).toLocaleString()}–${(asked.first + found.clips.length).toLocaleString()} ${say("of")} ${found.total.toLocaleString()}</span>
+        <span class="quiet">${(found.first + 1).toLocaleString()}–${(found.first + found.clips.length).toLocaleString()} ${say("of")} ${found.total.toLocaleString()}</span>
         <button onClick=${turn(AT_ONCE)} disabled=${asked.first + AT_ONCE >= found.total}>${say("next")}</button>
       </div>`}
   </div>`;
