@@ -81,6 +81,7 @@ def shapes() -> dict[str, Any]:
         "data": {"source": "shapes", "two_objects": 0.0},
         "model": {
             "family": "flow",
+            "width": 128,
             "appearance": 29,
             "drawing_width": 96,
             "autoencoder_share": 0.2,
@@ -94,7 +95,7 @@ def shapes_two() -> dict[str, Any]:
     one = shapes()
     return {
         "data": one["data"] | {"two_objects": 1.0},
-        "model": one["model"] | {"objects": 2},
+        "model": one["model"] | {"objects": 2, "width": 256},
         "training": one["training"],
     }
 

@@ -24,7 +24,7 @@ from kineograph.text.encoders import HeardWords, Phrases
 from kineograph.text.pretrained import LanguageModel, word_vectors
 
 _TIME_FEATURES = 64
-_CONDITION = 256  # numbers that time and caption become for every block
+_CONDITION = 256  # numbers at most that time and caption become for every block
 _HEAD = 64  # features of a head of attention
 _MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
 _KEPT = 3.0  # of the best linear guess at first, as log odds
@@ -69,7 +69,7 @@ class Block(nn.Module):
         super().__init__()
         self.heads = math.gcd(features, max(features // _HEAD, 1))
         self.norm = nn.LayerNorm(features, elementwise_affine=False)
-        self.modulation = nn.Linear(_CONDITION, 4 * features)
+        self.modulation = nn.Linear(min(features, _CONDITION), 4 * features)
         self.look = nn.Linear(features, 3 * features)
         self.seen = nn.Linear(features, features)
         self.first = nn.Linear(features, 2 * features)
@@ -115,6 +115,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.kinds, width = layout.kinds, config.width
+        condition = min(width, _CONDITION)
         self.register_buffer("waves", cosines(frames), persistent=False)
         self.moving = len(layout.spread)
         rest = torch.ones(layout.features - self.moving)
@@ -141,12 +142,12 @@ class Denoiser(nn.Module):
         )
         self.no_text = nn.Parameter(torch.zeros(config.text_features))
         self.when = nn.Sequential(
-            nn.Linear(_TIME_FEATURES, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION)
+            nn.Linear(_TIME_FEATURES, condition), nn.SiLU(), nn.Linear(condition, condition)
         )
-        self.what = nn.Linear(config.text_features, _CONDITION)
+        self.what = nn.Linear(config.text_features, condition)
         self.told = LinearEach(listeners, config.text_features, width)
         # Which course it is, in the condition and at the entrance.
-        self.whose = nn.Parameter(0.5 * torch.randn(self.courses, _CONDITION))
+        self.whose = nn.Parameter(0.5 * torch.randn(self.courses, condition))
         self.which = nn.Parameter(0.5 * torch.randn(self.courses, width))
         lengths = [frames * numbers for _, numbers in self.kinds]
         self.inp = nn.ModuleList(nn.Linear(length, width) for length in lengths)
