@@ -95,12 +95,14 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=TRAININGS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--path", help="folder that the source reads")
+    parser.add_argument("--runs", help="folder to keep the runs in")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     for name in asked.names:
         for seed in asked.seeds:
             with tempfile.TemporaryDirectory() as folder:
-                found = train_and_judge(name, seed, asked.path, Path(folder, "run"))
+                run = Path(asked.runs or folder, f"{name}-{seed}")
+                found = train_and_judge(name, seed, asked.path, run)
             tell(name, seed, found)
             machine = environment()
             known = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else {}
