@@ -165,7 +165,7 @@ def test_where_a_thing_goes_is_not_told_from_what_it_looks_like() -> None:
 
 
 def test_a_distilled_one_makes_in_one_step_what_it_made_in_many() -> None:
-    fresh = model(width=16, depth=1)
+    fresh = model(width=64, depth=1)
     for parameter in fresh.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     batch = TensorBatch(torch.zeros(0), TOKENS.repeat(32, 1), 0.0)
