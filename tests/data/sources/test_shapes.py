@@ -183,6 +183,14 @@ def test_the_captions_spell_every_word_that_a_clip_may_use() -> None:
         assert used <= spelled
 
 
+@pytest.mark.parametrize(("two_objects", "counts"), [(0.0, {1}), (0.5, {1, 2}), (1.0, {2})])
+def test_the_captions_tell_of_as_many_objects_as_clips_have(
+    two_objects: float, counts: set[int]
+) -> None:
+    captions = Source(Config(two_objects=two_objects)).captions
+    assert {len(parse(caption).objects) for caption in captions} == counts
+
+
 def test_without_rewording_captions_are_the_plainest() -> None:
     captions = Source(Config(rewording=0)).batch(SOME, 1).captions
     words = {w for caption in captions for w in caption.split()}

@@ -125,7 +125,7 @@ class Source:
     @property
     def captions(self) -> Sequence[str]:
         """Some of the captions, which together spell every word."""
-        return _spelled(self.config.split)
+        return _spelled(self.config.split, self.config.two_objects)
 
     def clip(self, index: int, seed: int) -> Clip:
         """Clip ``index`` of ``seed``."""
@@ -268,7 +268,7 @@ def _background(code: int) -> str:
 
 
 @functools.cache
-def _spelled(split: str) -> tuple[str, ...]:
+def _spelled(split: str, two_objects: float) -> tuple[str, ...]:
     """256 captions of the split in all phrasings, and as many more as bring new words."""
     u = seeds.uniform(0, np.arange(8192), 4)
     first = _pick(combinations("train" if split == "out-of-range" else split), u[:, 0])
@@ -277,7 +277,7 @@ def _spelled(split: str) -> tuple[str, ...]:
     spelled: set[str] = set()
     captions = []
     for k in range(len(u)):
-        codes = (first[k], second[k])[: 1 + int(u[k, 2] < 0.25)]
+        codes = (first[k], second[k])[: 1 + int(u[k, 2] < two_objects)]
         told = Description(tuple(_description(int(c)) for c in codes), _background(codes[0]))
         caption = describe(told, int(u[k, 3] * 2**53), allowed)
         words = set(caption.replace(",", "").split())
