@@ -6,46 +6,46 @@ python benchmarks/tables.py --check    # exit 1 if a page says anything else
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
+
+import figures
+from figures import NAMES, ROOT, percent, results, share, table, where
 
 from kineograph.data.sources.tutorial import UNSEEN_PROMPTS
 from kineograph.evaluation.own_error import RIGHT
 
-ROOT = Path(__file__).resolve().parent.parent
-NAMES = {
-    "flow": "Kineograph's flow",
-    "gan": "Kineograph's GAN",
-    "tutorial_gan": "the tutorial's model",
-    "ddpm": "a 3D U-Net DDPM (lucidrains)",
-}
 SPLITS = {
     "train": "training captions",
     "held-out": "held-out combinations",
     "rephrased": "unseen phrasings",
 }
 MEASURES = ("velocity error, px/frame", "PSNR to the true rendering, dB")
+VARIETY = {
+    "start": "spread of the start",
+    "speed": "spread of the speed",
+    "phase": "spread of the phase",
+    "distance": "distance to the nearest",
+}
+"""The head of a column => how the name of what it tells begins."""
 BEGIN, END = "<!-- {}:begin -->\n", "<!-- {}:end -->"
 
 
-def results(name: str) -> dict[str, Any]:
-    """The figures of one benchmark."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def share(value: float, interval: list[float]) -> str:
-    """0.951, [0.93, 0.97] => "95.1 % (93.0–97.0)"."""
-    return f"{value:.1%} ({interval[0] * 100:.1f}–{interval[1] * 100:.1f})".replace("%", " %")
+def page(*lines: str) -> str:
+    """What stands between two marks."""
+    return "\n".join([*lines, ""])
 
 
 def readme() -> str:
     """What stands between the README's two marks."""
-    race, judge = results("time_to_accuracy"), results("judge")
+    return page(*race(), *own_error(), figures.cost(), "", *recipes_table())
+
+
+def race() -> list[str]:
+    """What each family reaches in the same time."""
+    race = results("time_to_accuracy")
     models = [race["models"][name] for name in NAMES if name in race["models"]]
     names = [told for name, told in NAMES.items() if name in race["models"]]
     rows = [
@@ -57,33 +57,29 @@ def readme() -> str:
     for prompt in race["unseen_prompts"]:
         shares = (share(m["prompts"][prompt], m["intervals"][prompt]) for m in models)
         rows.append([f'"{prompt}", never seen', *shares])
+    return [
+        *table(["verified accuracy (95 % interval)", *names], rows),
+        "",
+        f"Each trained for {race['seconds'] / 60:g} minutes in one run of "
+        "`benchmarks/time_to_accuracy.py`, seed "
+        f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
+        f"{race['machine']}, {race.get('gpu') or 'without a GPU'} "
+        f"({race['date']}, commit {race['commit'][:7]}).",
+        *([of_ddpm(race["models"]["ddpm"])] if "ddpm" in race["models"] else []),
+        *few_evaluations(race["models"]["flow"]),
+    ]
+
+
+def own_error() -> list[str]:
+    """How often the judge is wrong, as a sentence."""
+    judge = results("judge")
     accepted = {k: v["accepted"] / v["of"] for k, v in judge["accepted"]["all"].items()}
     wrong = max(share for version, share in accepted.items() if version not in RIGHT)
-    lines = [
-        f"| verified accuracy (95 % interval) | {' | '.join(names)} |",
-        "|---" * (1 + len(names)) + "|",
-        *("| " + " | ".join(row) + " |" for row in rows),
+    return [
+        f"The judge accepts {percent(accepted['true'], 2)} of true clips and at most "
+        f"{percent(wrong, 2)} of any kind of broken ones (`benchmarks/judge.py`, commit "
+        f"{judge['environment']['commit'][:7]})."
     ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Each trained for {race['seconds'] / 60:g} minutes in one run of "
-            "`benchmarks/time_to_accuracy.py`, seed "
-            f"{race['seed']}, {race['clips_per_prompt']} clips a prompt, on "
-            f"{race['machine']}, {race.get('gpu') or 'without a GPU'} "
-            f"({race['date']}, commit {race['commit'][:7]}).",
-            *([of_ddpm(race["models"]["ddpm"])] if "ddpm" in race["models"] else []),
-            *few_evaluations(race["models"]["flow"]),
-            f"The judge accepts {accepted['true']:.2%} of true clips and at most "
-            f"{wrong:.2%} of any kind of broken ones (`benchmarks/judge.py`, commit "
-            f"{judge['environment']['commit'][:7]}).".replace("%", " %"),
-            cost(),
-            "",
-            *recipes_table(),
-            "",
-        ]
-    )
 
 
 def recipes_table() -> list[str]:
@@ -157,21 +153,6 @@ def of_ddpm(found: dict[str, Any]) -> str:
     )
 
 
-def cost() -> str:
-    """How long a clip takes and how much memory a training, as a sentence each."""
-    speed, memory = results("generate"), results("memory")
-    gan, flow = (speed["families"][name] for name in ("gan", "flow"))
-    clips, peaks = flow["milliseconds_a_clip"], memory["peak_mib"]
-    return (
-        f"On {speed['environment']['threads']} cores a clip takes the GAN "
-        f"{gan['milliseconds_a_clip']['1']:.1f} ms and the flow {clips['8']:.0f} ms "
-        f"in 8 steps, {clips['4']:.0f} ms in 4; from a cold shell to an MP4, "
-        f"{flow['seconds_from_a_cold_shell']:.1f} s (`benchmarks/generate.py`). Training the flow "
-        f"at batch {memory['batch']} peaks at {peaks['flow']} MiB, the tutorial's model at "
-        f"{peaks['tutorial_gan']} MiB (`benchmarks/memory.py`)."
-    )
-
-
 def scale() -> str:
     """What stands between the marks of docs/scale.md."""
     found = results("scale")
@@ -215,27 +196,172 @@ def scale() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"README.md": ("results", readme), "docs/scale.md": ("scale", scale)}
+# ---- what else pages tell of accuracy ------------------------------------------------------------
 
 
-def filled(text: str, mark: str, table: str) -> str:
-    """A page with a table between its marks."""
+def live() -> list[str]:
+    """How far each family was when, in the race."""
+    models = results("time_to_accuracy")["models"]
+    told = []
+    for name in NAMES:
+        if name in models:
+            checks = models[name]["accuracy_over_time"]
+            shares = ", ".join(f"{percent(share)} after {at:.0f} s" for at, share in checks)
+            told.append(f"- {NAMES[name]}: {shares}.")
+    return told
+
+
+def variety() -> list[str]:
+    """How much clips of one prompt differ, and how near they are to those of the training."""
+    rows = []
+    for recipe, runs in results("recipes").items():
+        for seed, run in runs.items():
+            for split, found in run["splits"].items():
+                cells = (
+                    next(
+                        (f"{v:.2f}" for k, v in found["measures"].items() if k.startswith(kind)), ""
+                    )
+                    for kind in VARIETY.values()
+                )
+                rows.append([f"`{recipe}`", seed, SPLITS.get(split, "all captions"), *cells])
+    return table(["recipe", "seed", "clips of", *VARIETY], rows)
+
+
+def judged() -> list[str]:
+    """The judge on true and on broken clips, by source."""
+    found = results("judge")
+    about = {"true": "As it is.", "wrong caption": "Under a caption that is not true of it."}
+    about |= found["corruptions"]
+    every = found["accepted"]["all"].items()
+    columns = {"`tutorial`": [{k: (v["accepted"], v["of"]) for k, v in every}]}
+    for split, told in found["shapes"].items():  # "shapes, one object, train"
+        counts = {k: (v["yes"], v["trials"]) for k, v in told.items()}
+        columns.setdefault(f"`shapes`, {split.split(', ')[1]}", []).append(counts)
+    rows = []
+    for version in sorted(about, key=lambda version: version not in RIGHT):
+        cells = []
+        for parts in columns.values():
+            pairs = [part[version] for part in parts if version in part]
+            yes, of = (sum(pair[k] for pair in pairs) for k in (0, 1))
+            cells.append(f"{yes:,} of {of:,}" if of else "")
+        rows.append([version, about[version], *cells])
+    lines = table(["a clip", "what was done to it", *columns], rows)
+    speed = f"It judges {found['verify_clips_per_second_and_core']:.0f} clips a second on a core."
+    return [*lines, "", *conditions(found), "", speed, where(found)]
+
+
+def conditions(found: dict[str, Any]) -> list[str]:
+    """The judge on clips of `tutorial` that look or last otherwise."""
+    rows = []
+    for name, told in found["conditions"].items():
+        error = told["error"]
+        broken = [v for version, v in error.items() if version not in RIGHT]
+        wrong, of = (sum(each[key] for each in broken) for key in ("accepted", "of"))
+        right = f"{error['true']['accepted']:,} of {error['true']['of']:,}"
+        rows.append([name, right, f"{wrong:,} of {of:,}"])
+    return table(["clips of `tutorial`", "true ones accepted", "broken ones accepted"], rows)
+
+
+def right() -> list[str]:
+    """Does training work, in a sentence."""
+    race = results("time_to_accuracy")
+    told = ", ".join(
+        f"{NAMES[name]} {percent(race['models'][name]['training_prompts'])}"
+        for name in NAMES
+        if name in race["models"]
+    )
+    return [
+        f"After {race['seconds'] / 60:g} minutes each on {race['machine']}, "
+        f"{race['gpu'] or 'without a GPU'}, so many of the clips of the 18 training prompts are "
+        f"right: {told}."
+    ]
+
+
+def beside_ddpm() -> list[str]:
+    """How a plain diffusion model fared in the race, where it was in it, in a sentence or two."""
+    race = results("time_to_accuracy")
+    if "ddpm" not in race["models"]:
+        return ["No such race has been recorded yet."]
+    ddpm, flow = (race["models"][name]["training_prompts"] for name in ("ddpm", "flow"))
+    return [
+        of_ddpm(race["models"]["ddpm"]),
+        f"Of its clips of the training prompts {percent(ddpm)} are right, of the flow's "
+        f"{percent(flow)}.",
+    ]
+
+
+def still() -> list[str]:
+    """How clips fare that do not move, in a sentence."""
+    frozen = results("judge")["accepted"]["all"]["frozen"]
+    return [
+        f"Of {frozen['of']:,} clips that were frozen on purpose the judge accepts "
+        f"{frozen['accepted']:,}."
+    ]
+
+
+def measured_scale() -> list[str]:
+    """What docs/scale.md tells of the processes that were measured."""
+    rows, told, *_ = scale().split("\n\n")
+    return [rows, "", told]
+
+
+Part = Callable[[], str | list[str]]
+PAGES: dict[str, dict[str, Part]] = {
+    "README.md": {"results": readme},
+    "docs/scale.md": {"scale": scale},
+    "docs/index.md": {"race": race},
+    "docs/faq.md": {
+        "right": right,
+        "live": live,
+        "still": still,
+        "ddpm": beside_ddpm,
+        "cost": lambda: [figures.cost()],
+        "rates": figures.rates,
+    },
+    "docs/benchmarks.md": {
+        "race": race,
+        "live": live,
+        "recipes": recipes_table,
+        "variety": variety,
+        "judge": judged,
+        "generate": figures.generate,
+        "memory": figures.memory,
+        "roofline": figures.roofline,
+        "loop": figures.loop,
+        "compile": figures.compiled,
+        "data": figures.data,
+        "serve": figures.serve,
+        "soak": figures.soak,
+        "playground": figures.playground,
+        "scale": measured_scale,
+    },
+}
+"""Page => mark => what stands there."""
+
+
+def filled(text: str, mark: str, part: str) -> str:
+    """A page with a part between its marks. Raises ValueError where it has no such marks."""
     begin, end = BEGIN.format(mark), END.format(mark)
     pattern = re.escape(begin) + ".*?" + re.escape(end)
-    return re.sub(pattern, lambda _: begin + table + end, text, flags=re.S)
+    new, found = re.subn(pattern, lambda _: begin + part + end, text, flags=re.S)
+    if found != 1:
+        raise ValueError(f"the marks of {mark!r} are there {found} times")
+    return new
 
 
 def main() -> int:
     """Write, or check."""
     code = 0
-    for page, (mark, table) in PAGES.items():
-        path = ROOT / page
-        text = path.read_text(encoding="utf-8")
-        new = filled(text, mark, table())
+    for name, parts in PAGES.items():
+        path = ROOT / name
+        text = new = path.read_text(encoding="utf-8")
+        for mark, part in parts.items():
+            told = part()
+            new = filled(new, mark, told if isinstance(told, str) else page(*told))
         if "--check" not in sys.argv:
             path.write_text(new, encoding="utf-8")
         elif new != text:
-            print(f"{page} does not show the recorded results: run benchmarks/tables.py")
+            print(f"{name} does not show the recorded results: run benchmarks/tables.py")
             code = 1
     return code
 
