@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -101,3 +103,45 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         return folder
 
     return make
+
+
+# ---- pages, as a person sees them --------------------------------------------------------------
+
+SIZES = {"narrow": (360, 780), "wide": (1360, 900)}
+
+
+@pytest.fixture(scope="module")  # while it is there, asyncio can run nothing else
+def browser() -> Iterator[Any]:
+    """Debian's Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the extra is not installed")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page, on which nothing may go wrong; in a size and a colour scheme."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def visit(address: str, size: str = "wide", **told: Any) -> Any:
+        width, height = SIZES[size]
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, **told
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("main form, main .run, main select")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not wrong
