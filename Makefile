@@ -12,13 +12,16 @@ STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow fuzz lint types format clean
+.PHONY: help install demo test test-slow fuzz lint types format docs playground clean
 
 help:
 	@echo "make demo         train a small model here, generate, verify, write report.html"
 	@echo "                  (make demo ARGS='--minutes 3' passes settings on)"
 	@echo "make test         formatting, lint, types and the tests: a few minutes"
 	@echo "make test-slow    the tests that take minutes each"
+	@echo "make install      only what the others need: .venv"
+	@echo "make docs         the documentation as a site, in site/"
+	@echo "make playground   the page on which the models in the box run in a browser, in site/playground"
 	@echo "make fuzz         damages real files and loads them, FUZZ=100000 times: half an hour or so"
 	@echo "make lint | types | format | clean"
 
@@ -49,6 +52,12 @@ test-slow: $(STAMP)
 
 fuzz: $(STAMP)
 	KINEOGRAPH_FUZZ=$(FUZZ) $(BIN)/python -m pytest -m slow tests/test_fuzz.py $(ARGS)
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+playground: $(STAMP)
+	$(BIN)/python docs/playground/build.py site/playground
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .

@@ -16,14 +16,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README, flags=re.S)
-COMMANDS = [
-    line.partition("#")[0].strip()
-    for language, block in BLOCKS
-    if language == "bash"
-    for line in block.splitlines()
-    if line.strip()
-]
+MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """What stands in frames on a page: its language, and what it says."""
+    return re.findall(r"```(bash|python)\n(.*?)```", page, flags=re.S)
+
+
+def commands(page: str) -> list[str]:
+    return [
+        line.partition("#")[0].strip()
+        for language, block in blocks(page)
+        if language == "bash"
+        for line in block.splitlines()
+        if line.strip()
+    ]
+
+
+COMMANDS = commands(README)
 TOY = "--training.steps 4 --training.batch-size 8 --training.evaluate-every 0"
 
 
@@ -67,7 +78,7 @@ def test_every_command_runs_in_the_order_of_the_page(tmp_path: Path) -> None:
         # A model of four steps does not follow its prompts: "no" is an answer, an error is none.
         allowed = (0, 1) if words[1] == "verify" else (0,)
         assert done.returncode in allowed, f"{command}\n{done.stdout}\n{done.stderr}"
-    python = "\n".join(block for language, block in BLOCKS if language == "python")
+    python = "\n".join(block for language, block in blocks(README) if language == "python")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
@@ -80,6 +91,17 @@ def test_every_command_runs_in_the_order_of_the_page(tmp_path: Path) -> None:
         server.terminate()
         assert server.wait(30) == 0
     assert (tmp_path / "clip.mp4").stat().st_size > 500
+
+
+@pytest.mark.slow
+def test_every_command_about_models_runs(tmp_path: Path) -> None:
+    run = Path(sys.executable).parent / "kineograph"
+    for command in commands(MODELS):
+        words = shlex.split(command.replace("kineograph", str(run), 1))
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    python = "\n".join(block for language, block in blocks(MODELS) if language == "python")
+    subprocess.run([sys.executable, "-c", python], cwd=tmp_path, check=True)
 
 
 def await_ready(url: str, within: float = 60.0) -> None:

@@ -196,6 +196,10 @@ class _Distilling:
 def _begun(recipe: Recipe, run: str, shape: VideoShape) -> Pipeline:
     """The trained model in the folder ``run``, of which the recipe keeps all but the training."""
     pipeline = Pipeline.load(run, str(choose_device(recipe.training.device)))
+    if not pipeline.model.phases:
+        raise RequestError(
+            f"The model in {run} is for generating alone.", "Go on from the run that it came from."
+        )
     begun = recipe_of(pipeline)
     if (begun.family, begun.model, pipeline.model.shape) != (recipe.family, recipe.model, shape):
         raise RequestError(

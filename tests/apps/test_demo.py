@@ -12,12 +12,17 @@ from kineograph.core.errors import RequestError
 from kineograph.data.sources.tutorial import CAPTIONS, UNSEEN_PROMPTS
 from kineograph.evaluation.own_error import BROKEN, RIGHT
 from kineograph.evaluation.report import recorded_baseline
+from kineograph.training.loop import Hooks
 
 
 @pytest.mark.slow
 def test_the_demo_ends_in_a_report_of_every_prompt(tmp_path: Path) -> None:
     stages: list[str] = []
-    result = demo(minutes=0.05, out=tmp_path / "demo", say=stages.append)
+    said: list[str] = []
+    hooks = Hooks(say=said.append)
+    result = demo(minutes=0.05, out=tmp_path / "demo", hooks=hooks, say=stages.append)
+    assert (tmp_path / "demo-first.webp").read_bytes()[8:12] == b"WEBP"
+    assert "demo-first.webp shows what" in said[0]
     assert result.report is not None
     page = result.report.read_text(encoding="utf-8")
     for prompt in (*CAPTIONS, *UNSEEN_PROMPTS):

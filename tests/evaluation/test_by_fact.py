@@ -248,5 +248,24 @@ def test_where_nobody_knows_the_facts_the_page_declines_and_tells_the_rest() -> 
     assert "Fréchet video distance" in page
 
 
+def test_where_real_clips_are_those_of_the_training_there_is_no_distance_to_compare() -> None:
+    class Folder(Own):
+        def batch(self, indices: np.ndarray, seed: int) -> Batch:
+            return super().batch(indices, 5)
+
+    found = [
+        evaluate_split(
+            lambda prompts: [Clip(np.full((4, 16, 16, 3), 9, np.uint8), p) for p in prompts],
+            Split("folder", "all", source, source),
+            judges.judge_of(source),
+            count=4,
+            seed=7,
+        )
+        for source in (Own(), Folder())
+    ]
+    measured = [any("distance to the nearest" in name for name in f.measures) for f in found]
+    assert measured == [True, False]
+
+
 def found_clips(found: SplitEvaluation) -> list[Clip]:
     return [trial.clip for trial in found.ceiling.trials[:3]]

@@ -11,6 +11,7 @@ import torch
 
 from kineograph.core import registry
 from kineograph.core.errors import RequestError
+from kineograph.core.files import seal
 from kineograph.data.sources import tutorial
 from kineograph.models import checkpoint
 from kineograph.models.base import (
@@ -89,15 +90,7 @@ def test_phases_of_different_names_share_no_parameter(family: str) -> None:
 def test_a_folder_gives_the_same_model_back(family: str, tmp_path: Path) -> None:
     model = fresh(family)
     config = registry.load("kineograph.models", family).Config()
-    checkpoint.save(
-        tmp_path / "model",
-        model,
-        TOKENIZER,
-        family=family,
-        model_config=config,
-        info={"captions": ["circle"]},
-        card="# A model",
-    )
+    written(model, family, tmp_path / "model")
     opened = checkpoint.load(tmp_path / "model")
     tokens = torch.from_numpy(opened.tokenizer.encode(["circle bouncing vertically"]))
     noise = noise_for(1, range(1), model.noise_shape)
@@ -108,6 +101,33 @@ def test_a_folder_gives_the_same_model_back(family: str, tmp_path: Path) -> None
     assert opened.info == {"captions": ["circle"]}
     assert (opened.settings, opened.card) == (config, "# A model")
     assert opened.family == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_what_only_training_needs_a_model_generates_the_same(
+    family: str, tmp_path: Path
+) -> None:
+    model = fresh(family).eval()
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.bfloat16())  # so that rounding changes nothing
+    tokens = torch.from_numpy(TOKENIZER.encode(["circle bouncing vertically"]))
+    noise = noise_for(1, range(1), model.noise_shape)
+    made = model.generate(tokens, noise, steps=2, guidance_scale=1.0)
+    written(model, family, tmp_path / "whole")
+    model.without_training()
+    written(model, family, tmp_path / "bare")
+    bare = checkpoint.load(tmp_path / "bare").model
+    assert torch.equal(bare.generate(tokens, noise, steps=2, guidance_scale=1.0), made)
+    assert bare.phases == []
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("bare", "whole")]
+    assert sizes[0] < 0.5 * sizes[1]
+    again = tmp_path / "bare/config.json"
+    again.write_text(again.read_text().replace('"inference_only": true', '"inference_only": false'))
+    seal(tmp_path / "bare")
+    with pytest.raises(RequestError, match="missing"):
+        checkpoint.load(tmp_path / "bare")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -137,6 +157,17 @@ def test_a_model_folder_runs_no_code_that_it_names(tmp_path: Path) -> None:
     assert not Path("ran").exists()
 
 
+def test_of_a_newer_format_it_is_said_which_version_opens_it(tmp_path: Path) -> None:
+    save_model(tmp_path / "model")
+    described = tmp_path / "model/config.json"
+    told = json.loads(described.read_text())
+    for info, version in (({"version": "7.1.0"}, r"newer kineograph: 7\.1\.0\."), (None, "newer")):
+        described.write_text(json.dumps(told | {"format": 2, "info": info}))
+        seal(tmp_path / "model")
+        with pytest.raises(RequestError, match=version):
+            checkpoint.load(tmp_path)
+
+
 def test_a_model_is_refused_before_there_is_memory_for_what_it_claims_to_be(tmp_path: Path) -> None:
     huge = VideoShape(10**6, 64, 64)
     save_model(tmp_path / "model", shape=huge)
@@ -152,6 +183,19 @@ def test_a_model_whose_manifest_leaves_a_file_out_is_refused(name: str, tmp_path
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(RequestError, match=f"{name} is not sealed"):
         checkpoint.load(tmp_path)
+
+
+def written(model: VideoModel, family: str, folder: Path) -> None:
+    """A folder of the model, which has the usual settings."""
+    checkpoint.save(
+        folder,
+        model,
+        TOKENIZER,
+        family=family,
+        model_config=registry.load("kineograph.models", family).Config(),
+        info={"captions": ["circle"]},
+        card="# A model",
+    )
 
 
 def save_model(folder: Path, family: str = "flow", shape: VideoShape = SHAPE) -> None:

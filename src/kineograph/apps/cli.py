@@ -41,6 +41,7 @@ COMMANDS = {
     "models": "looking",
     "runs": "runs",
     "push": "runs",
+    "export onnx": "exporting",
     "doctor": "doctor",
 }
 """Every command, as help lists them, and which file of ``commands`` holds its function."""

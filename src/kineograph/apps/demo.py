@@ -14,6 +14,7 @@ from kineograph.core import config, registry
 from kineograph.core.errors import RequestError
 from kineograph.core.files import check_free, write_atomically
 from kineograph.data.clip import Source
+from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation import report
 from kineograph.evaluation.accuracy import Evaluation
 from kineograph.evaluation.by_fact import real_clips
@@ -21,12 +22,20 @@ from kineograph.evaluation.judges import judge_of
 from kineograph.evaluation.own_error import own_error
 from kineograph.evaluation.page import command_line
 from kineograph.evaluation.report import Baseline, recorded_baseline
+from kineograph.models import bundled
 from kineograph.recipes import SOURCES, resolve
+from kineograph.sampling.export import wall
 from kineograph.training.environment import environment, version
 from kineograph.training.loop import Hooks
 from kineograph.training.metrics_log import read_metrics
 
 _CLIPS_A_CAPTION = 12  # on which the judge itself is measured
+_FIRST = (
+    "circle moving up-right",
+    "circle bouncing vertically",
+    "a large red star spins clockwise over a white background",
+    "a small blue ring moving up-left quickly on a grey background",
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,19 @@ class DemoResult:
         }
 
 
+def first_look(folder: Path) -> str:
+    """Let the models that come with the package make a few clips, in a picture that plays, beside
+    the ``folder`` of the demo; => what is to be said of it."""
+    made = [api.generate_verified(prompt, model=bundled.that_knows(prompt))[0] for prompt in _FIRST]
+    picture = folder.with_name(f"{folder.name}-first.webp")
+    write_atomically(picture, animation_bytes(wall([clip for clip, _ in made]), "webp"))
+    right = sum(bool(verdict) for _, verdict in made)
+    return (
+        f"{picture} shows what models that come with Kineograph make of {len(made)} prompts; "
+        f"{right} do what theirs says. Now one is trained, from nothing."
+    )
+
+
 def demo(
     *,
     minutes: float,
@@ -73,6 +95,7 @@ def demo(
     """The whole path: train the recipe "tutorial" here, generate, verify, report.
 
     ``out`` becomes a run folder with ``report.html`` in it; ``force`` replaces a run that is there.
+    First, what models that come with the package make is put beside it, for the time until then.
     Training is limited by ``minutes``; generating and judging come after it, unless it was
     interrupted. ``say`` is told what is done after the training.
     """
@@ -80,8 +103,10 @@ def demo(
     limits = {"minutes": minutes} | ({} if stop_at is None else {"stop_at": stop_at})
     recipe = resolve("tutorial", {"seed": seed, "training": limits})
     check_free(folder, force)
+    recipe.training.check()
     if folder.exists():
         _remove_run(folder)
+    (hooks or Hooks()).say(first_look(folder))
     clock = time.monotonic()
     trained = api.train(recipe, folder, hooks=hooks)
     times = {"training": time.monotonic() - clock}

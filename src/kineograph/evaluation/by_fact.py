@@ -31,6 +31,7 @@ _PROMPTS, _OPEN_PROMPTS, _SAMPLES, _POOL = 6, 2, 64, 2048  # for diversity
 _LEAST_SAMPLES = 8
 _LEAST_SPREAD = 0.05  # units; where real clips hardly differ there is nothing to compare
 _TRAINING = 2048  # clips that are searched for copies
+_SAME = 0.1  # of 255: clips that differ by less are one, in float32
 
 
 @dataclass(frozen=True)
@@ -357,8 +358,10 @@ def _memory(made: Sequence[Clip], real: Sequence[Clip], training: Source) -> dic
             yield training.batch(np.arange(first, first + 256) % len(training), 0).frames
 
     ours, theirs = (float(np.median(novelty.nearest(c, batches()))) for c in (made, real))
+    if theirs < _SAME:  # a folder has no others
+        return {}
     name = f"distance to the nearest of {_TRAINING:,} training clips, times that of real clips"
-    return {name: ours / max(theirs, 1e-9)}
+    return {name: ours / theirs}
 
 
 def _fidelity(model: FactScore) -> dict[str, float]:

@@ -133,7 +133,7 @@ class FrameAutoencoder(nn.Module):
 
 def _in_parts(network: nn.Module, x: Tensor) -> Tensor:
     """The same as ``network(x)``; on a processor as many at once as its cache holds."""
-    if x.is_cuda:
+    if x.is_cuda or torch.compiler.is_exporting():
         whole: Tensor = network(x)
         return whole
     return torch.cat([network(part) for part in torch.split(x, _FRAMES_AT_ONCE)])

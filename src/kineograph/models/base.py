@@ -70,6 +70,18 @@ def lasting(phases: Sequence[Phase]) -> list[Phase]:
     return [replace(phase, start=0.0) for phase in phases if phase.stop == 1.0]
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A part of generating that is a function of tensors alone, for runtimes other than PyTorch."""
+
+    method: str
+    """Where the model has it, such as "denoiser.forward"."""
+    inputs: dict[str, Tensor]
+    """Its arguments in their order, by the names they have there: examples of two clips."""
+    output: str
+    """The name of what it gives."""
+
+
 Watch = Callable[[float, Callable[[], Tensor]], None]
 """Told before the first step of a generation, and after each, how much of it is done, 0 to 1, and
 what gives the clips (B, T, C, H, W) as they look by then. What it raises ends the generation."""
@@ -88,9 +100,19 @@ class VideoModel(nn.Module, ABC):
     """The noise of one clip."""
     default_steps: int | None = None
     """Steps of a generation unless others are asked for; None where it takes none."""
+    training_only: tuple[str, ...] = ()
+    """Names of its parts that only a training needs. A model that was opened without them has no
+    ``phases``."""
     language_model: LanguageModel | None = None
     """Who reads the captions, where that is a pretrained one. Its weights are no part of the model,
     and a model folder holds them beside it."""
+
+    def without_training(self) -> None:
+        """Let go of what only a training needs."""
+        self.phases = []
+        for name in self.training_only:
+            whole, _, part = name.rpartition(".")
+            setattr(self.get_submodule(whole), part, None)
 
     @abstractmethod
     def generate(
@@ -110,6 +132,13 @@ class VideoModel(nn.Module, ABC):
         in a single pass ignores them, and nobody can ``watch``.
         """
 
+    def graphs(self, tokens: Tensor) -> dict[str, Graph]:
+        """The parts of which generating consists, by their names, for two captions' ``tokens``.
+
+        Raises RequestError for a setting with which that cannot be done.
+        """
+        raise RequestError("This family has no graphs.", "Export one of another family.")
+
     def distilled(self, steps: int, start_share: float) -> list[Phase]:
         """Phases in which it learns to make in few steps what it makes now in ``steps``.
 
@@ -120,6 +149,11 @@ class VideoModel(nn.Module, ABC):
             "This model makes a clip in one step as it is.",
             "What can be distilled is a model that takes several, such as one of the flow.",
         )
+
+
+def without_graphs(setting: str) -> RequestError:
+    """That a model with this setting has no graphs."""
+    return RequestError(f"A model with {setting} has no graphs.", "Export one without it.")
 
 
 def to_model(frames: np.ndarray | Tensor, device: torch.device | str = "cpu") -> Tensor:

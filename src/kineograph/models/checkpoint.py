@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from torch import Tensor
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import check_seal, new_folder, read_json, read_small
+from kineograph.models import bundled
 from kineograph.models.base import VideoModel, VideoShape
 from kineograph.text.pretrained import SHIFT
 from kineograph.text.tokenizer import CaptionTokenizer
@@ -64,7 +66,11 @@ def save(
     info: Mapping[str, Any],
     card: str,
 ) -> None:
-    """Write a model folder, whole or not at all; one that is there is replaced."""
+    """Write a model folder, whole or not at all; one that is there is replaced.
+
+    Of a model without what only training needs the weights are written in bfloat16, too: they are
+    rounded to 8 bits, and their file is a quarter as large.
+    """
     described = {
         "format": FORMAT,
         "family": family,
@@ -72,14 +78,21 @@ def save(
         "shape": asdict(model.shape),
         "vocabulary_size": tokenizer.vocabulary_size,
         "num_inference_steps": model.default_steps,
+        "inference_only": not model.phases,
         "info": dict(info),
     }
     weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    if not model.phases:
+        weights = {
+            name: value.bfloat16() if value.is_floating_point() else value
+            for name, value in weights.items()
+        }
     with new_folder(folder, replace=True) as temporary:
         (temporary / CONFIG).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         (temporary / TOKENIZER).write_text(tokenizer.to_json(), encoding="utf-8")
         (temporary / CARD).write_text(card, encoding="utf-8")
         save_file(weights, temporary / WEIGHTS)
+        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # else it is for its owner alone
         if model.language_model:
             model.language_model.save(temporary / LANGUAGE_MODEL)
 
@@ -94,9 +107,11 @@ def load(folder: Path) -> ModelFolder:
     described = read_json(place / CONFIG)
     try:
         if described["format"] != FORMAT:
+            told = described.get("info")
+            version = told.get("version") if isinstance(told, Mapping) else None
             raise RequestError(
                 f"{place} has format {in_short(described['format'])}, this version knows {FORMAT}.",
-                "Install a newer kineograph.",
+                "Install a newer kineograph" + (f": {in_short(version)}." if version else "."),
             )
         family = str(described["family"])
         registry.check_trusted(family, place)
@@ -109,10 +124,11 @@ def load(folder: Path) -> ModelFolder:
         text = read_small(place / TOKENIZER).decode()
         tokenizer = CaptionTokenizer.from_json(text, shift)
         weights = load_file(place / WEIGHTS)
-        make = partial(module.Model, own, shape, tokenizer.vocabulary_size)
+        bare = described.get("inference_only") is True
+        make = partial(_made, module, own, shape, tokenizer.vocabulary_size, bare)
         if not shift:
             _check_sizes(make, weights)
-        model: VideoModel = make()
+        model = make()
         model.load_state_dict(weights)
         info = dict(_mapping(described["info"]))
         card = read_small(place / CARD).decode()
@@ -127,6 +143,14 @@ def load(folder: Path) -> ModelFolder:
         ) from error
     model = model.eval().requires_grad_(False)
     return ModelFolder(model, tokenizer, family, info, settings, card)
+
+
+def _made(module: Any, settings: Any, shape: VideoShape, words: int, bare: bool) -> VideoModel:
+    """A model as it is when new, or ``bare``, without what only training needs."""
+    model: VideoModel = module.Model(settings, shape, words)
+    if bare:
+        model.without_training()
+    return model
 
 
 def _check_sizes(make: Callable[[], VideoModel], weights: Mapping[str, Tensor]) -> None:
@@ -161,7 +185,10 @@ def find(folder: Path) -> Path:
         if (place / CONFIG).is_file():
             return place
     if not folder.exists():
-        raise RequestError(f"There is no folder {folder}.", "Train one: `kineograph demo`.")
+        raise RequestError(
+            f"There is no folder {folder}.",
+            f"Train one: `kineograph demo`. Kineograph comes with {' and '.join(bundled.NAMES)}.",
+        )
     if (folder / "checkpoints").is_dir():
         raise RequestError(
             f"{folder} is a run without a finished model.",

@@ -30,7 +30,15 @@ from torch import Tensor
 
 from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
+from kineograph.models.base import (
+    Graph,
+    Phase,
+    TensorBatch,
+    VideoModel,
+    VideoShape,
+    Watch,
+    without_graphs,
+)
 from kineograph.models.denoiser import Denoiser, DenoiserConfig, words_of
 from kineograph.models.meanings import MeaningAutoencoder
 from kineograph.text.pretrained import LanguageModel
@@ -59,6 +67,7 @@ class Model(VideoModel):
     """Autoencoder and denoiser, with their objectives."""
 
     default_steps = 8
+    training_only = ("autoencoder.encoder",)
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
@@ -75,6 +84,7 @@ class Model(VideoModel):
             self.autoencoder = MeaningAutoencoder(
                 "flow", shape, config, words, config.text_features
             )
+            self.training_only = ("autoencoder.reader",)
         layout, frames = self.autoencoder.layout, self.autoencoder.frames
         self.noise_shape = (frames, layout.features)
         self.denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
@@ -146,6 +156,19 @@ class Model(VideoModel):
                 watch(done, lambda: self.autoencoder.clips(guess))
 
         return self.autoencoder.clips(followed(clean, noise, steps or self.default_steps, seen))
+
+    def graphs(self, tokens: Tensor) -> dict[str, Graph]:
+        if self.language_model:
+            raise without_graphs("model.language_model")
+        if not self.config.objects:
+            raise without_graphs("model.objects 0")
+        codes = torch.randn(len(tokens), *self.noise_shape)
+        asked = {"noisy": codes, "time": torch.rand(len(tokens)), "tokens": tokens}
+        told = asked | {"prompted": torch.arange(len(tokens)) % 2 == 0}
+        return {
+            "denoiser": Graph("denoiser.forward", told, "clean"),
+            "decoder": Graph("autoencoder.clips", {"codes": codes}, "video"),
+        }
 
     def distilled(self, steps: int, start_share: float) -> list[Phase]:
         """Reflow (Liu et al. 2022, §2.2): learn the straight ways from noise to what the model, as

@@ -29,7 +29,15 @@ from torch import Tensor, nn
 
 from kineograph.models import draws
 from kineograph.models.autoencoder import FrameAutoencoder, check
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
+from kineograph.models.base import (
+    Graph,
+    Phase,
+    TensorBatch,
+    VideoModel,
+    VideoShape,
+    Watch,
+    without_graphs,
+)
 from kineograph.models.denoiser import Denoiser, DenoiserConfig
 from kineograph.models.layers import ResidualMLP
 from kineograph.models.objects import Codes
@@ -71,7 +79,7 @@ class Generator(nn.Module):
             nn.init.normal_(parameter, std=_FIRST)
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
-        start = torch.zeros(len(noise), device=noise.device)
+        start = noise.new_zeros(noise.shape[0])
         prompted = torch.ones_like(start, dtype=torch.bool)
         slow = self.denoiser.waves[:_WAVES].T @ noise
         return self.layout.settle(self.denoiser(slow, start, tokens, prompted))
@@ -101,6 +109,8 @@ class Discriminator(nn.Module):
 
 class Model(VideoModel):
     """Autoencoder, generator and discriminator, with their objectives."""
+
+    training_only = ("autoencoder.encoder", "discriminator")
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
@@ -146,7 +156,17 @@ class Model(VideoModel):
         watch: Watch | None = None,
     ) -> Tensor:
         """One forward pass; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
+        return self.drawn(noise, tokens)
+
+    def drawn(self, noise: Tensor, tokens: Tensor) -> Tensor:
+        """Noise (B, 3, D) and tokens (B, L) => clips (B, T, 3, H, W) in [-1, 1]."""
         return self.autoencoder.clips(self.generator(noise, tokens))
+
+    def graphs(self, tokens: Tensor) -> dict[str, Graph]:
+        if self.language_model:
+            raise without_graphs("model.language_model")
+        given = {"noise": torch.randn(len(tokens), *self.noise_shape), "tokens": tokens}
+        return {"model": Graph("drawn", given, "video")}
 
     def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """E softplus(D(G(z), c) − D(x, c)) + μ E softplus(D(x, c*) − D(x, c)) + λ (R₁ + R₂).

@@ -13,6 +13,7 @@ from typing import Any
 
 from kineograph.core.errors import MachineError, RequestError, in_short
 from kineograph.core.files import MANIFEST, read_small
+from kineograph.models import bundled
 from kineograph.models.checkpoint import (
     CARD,
     CONFIG,
@@ -35,13 +36,15 @@ pipeline_tag: text-to-video
 
 
 def local(model: str | Path) -> Path:
-    """The folder of a model: the one given, or what the Hub has under this name.
+    """The folder of a model: the one given, one that comes with the package, or what the Hub has
+    under this name.
 
-    A name is "somebody/something", and may end in "@" and a branch, tag or commit. It is only taken
-    for one where there is no folder "somebody" here. What was fetched before is not fetched again.
-    Raises RequestError where there is no such model, MachineError where the Hub does not answer.
+    A name on the Hub is "somebody/something", and may end in "@" and a branch, tag or commit. It is
+    only taken for one where there is no folder "somebody" here. What was fetched before is not
+    fetched again. Raises RequestError where there is no such model, MachineError where the Hub does
+    not answer.
     """
-    folder, name = Path(model), str(model)
+    folder, name = bundled.place(model), str(model)
     found = _NAME.fullmatch(name)
     if folder.exists() or not found or Path(found[1]).exists():
         return folder

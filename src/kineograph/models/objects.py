@@ -322,7 +322,7 @@ class FrameDecoder(nn.Module):
             points = points / (REACH * size[..., None, None, None])
             layers = _sampled(drawings, points.flatten(0, 1)).flatten(2)
             drawn = colors.float().view(-1, 3, _MASKS) @ layers
-            drawn = drawn.view(len(codes), k, 3, *self.pixels.shape[:2]).sum(1)
+            drawn = drawn.view(codes.shape[0], k, 3, *self.pixels.shape[:2]).sum(1)
             frames: Tensor = drawn + ground.float()[:, :, None, None]
             return frames
 

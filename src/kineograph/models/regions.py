@@ -84,7 +84,7 @@ class Regions(nn.Module):
     def draw(self, numbers: Tensor) -> Tensor:
         """The inverse: numbers (B, D) => clips (B, T, 3, H, W)."""
         told, of = numbers * self.unit, self.shape
-        clips = told.new_empty(len(told), of.num_frames, 3, of.height, of.width)
+        clips = told.new_empty(told.shape[0], of.num_frames, 3, of.height, of.width)
         for region, which in self._parts():
             drawn = self.mean[region] + (told[:, which] @ self.directions[which]).float()
             square = self._square_of(clips, region)

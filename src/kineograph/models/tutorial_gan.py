@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
 from kineograph.models import draws
-from kineograph.models.base import Phase, TensorBatch, VideoModel, VideoShape, Watch
+from kineograph.models.base import Graph, Phase, TensorBatch, VideoModel, VideoShape, Watch
 from kineograph.text.encoders import MeanOfEmbeddings
 
 NOISE = 100
@@ -74,6 +74,8 @@ class Discriminator(nn.Module):
 class Model(VideoModel):
     """Frames that know nothing of one another."""
 
+    training_only = ("discriminator",)
+
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
         if (shape.height, shape.width) != (SIDE, SIDE):
@@ -109,9 +111,17 @@ class Model(VideoModel):
         watch: Watch | None = None,
     ) -> Tensor:
         """Every frame by itself; ``steps`` and ``guidance_scale`` mean nothing to a GAN."""
+        return self.drawn(noise, tokens)
+
+    def drawn(self, noise: Tensor, tokens: Tensor) -> Tensor:
+        """Noise (B, T, 100) and tokens (B, L) => clips (B, T, 3, 64, 64) in [-1, 1]."""
         text = self.embedding(tokens).repeat_interleave(self.shape.num_frames, dim=0)
         frames: Tensor = self.generator(noise.flatten(0, 1), text)
         return frames.view(*noise.shape[:2], *frames.shape[1:])
+
+    def graphs(self, tokens: Tensor) -> dict[str, Graph]:
+        given = {"noise": torch.randn(len(tokens), *self.noise_shape), "tokens": tokens}
+        return {"model": Graph("drawn", given, "video")}
 
     def discriminator_losses(self, batch: TensorBatch) -> dict[str, Tensor]:
         """−E log D(x) − E log(1 − D(G(z, c)))   (Goodfellow et al. 2014, eq. 1)"""

@@ -125,7 +125,8 @@ class HeardWords(BagOfWords):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, K, N, D) of mean square 1, or 0."""
-        if self.owner is not None or self.odds is not None:
+        learns = self.owner is not None or self.odds is not None
+        if learns or torch.compiler.is_exporting():
             return self._heard(tokens)
         # Nothing is learned here, and turns and the sampler ask for the same captions many times.
         if self._last is None or self._last[0] is not tokens:

@@ -13,6 +13,8 @@ def test_recipes_and_models_are_told_with_what_they_are(call: Any) -> None:
     assert recipes["tutorial"]["about"]
     models = [each["name"] for each in call("models", "--json").json["models"]]
     assert "gan" in models
+    assert call("models", "--json").json["bundled"] == ["shapes", "tutorial-gan"]
+    assert "--model shapes" in call("models").out
 
 
 def test_sources_give_examples_of_their_captions(call: Any) -> None:

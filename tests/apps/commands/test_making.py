@@ -306,6 +306,16 @@ def test_the_newest_model_is_used_and_named(generated: Sequence[Any], call: Any)
     assert done.json["files"] == ["clips/clip-0000.mp4"]
 
 
+def test_without_a_run_a_model_that_knows_the_prompt_is_used(
+    generated: Sequence[Any], call: Any
+) -> None:
+    done = call("generate", "circle moving left", "--json")
+    assert "Using tutorial-gan, a model that comes with Kineograph." in done.err
+    assert done.json["model"] == "tutorial-gan"
+    call("generate", "a red star moving left", "--out", "star.mp4")
+    assert [each["model"] for each in generated] == ["tutorial-gan", "shapes"]
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
@@ -319,7 +329,6 @@ def test_the_newest_model_is_used_and_named(generated: Sequence[Any], call: Any)
         (("a", "--out", "a.mpg"), "Known: .mp4"),
         (("a", "--out", "there.gif"), "--force"),
         (("a", "--out", "there.gif/x/"), "file"),
-        (("a",), "kineograph demo"),
     ],
 )
 def test_a_wrong_request_is_refused_before_any_model_is_opened(

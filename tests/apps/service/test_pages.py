@@ -29,6 +29,7 @@ from kineograph.core.errors import RequestError
 from kineograph.core.files import holder, locked
 from kineograph.data.folder.video_folder import write_video_folder
 from kineograph.data.sources.tutorial import Config, Source
+from kineograph.models import bundled
 from kineograph.training import run_folder
 
 Serve = Callable[..., AbstractContextManager[TestClient]]
@@ -303,6 +304,8 @@ def test_a_model_is_asked_for_while_it_learns(runs: Path) -> None:
     assert models.named("gan").folder == last
     assert models.named(None).name == "flow"
     assert Models([runs / "gan"]).named(None).folder == last
+    box = [bundled.FOLDER / name for name in bundled.NAMES]
+    assert [known.name for known in Models([*box, runs]).all()] == ["flow", *bundled.NAMES, "gan"]
 
 
 def test_numbers_that_are_none_are_left_out(runs: Path) -> None:

@@ -51,8 +51,9 @@ def sources() -> Answer:
 
 
 def models() -> Answer:
-    """List the model families."""
+    """List the model families, and the models that come with Kineograph."""
     from kineograph.core import registry
+    from kineograph.models import bundled
     from kineograph.recipes import FAMILIES
 
     rows = []
@@ -60,7 +61,14 @@ def models() -> Answer:
         tree = ast.parse(plugin_file("family", name).read_bytes())
         rows.append((name, _first_line(ast.get_docstring(tree))))
     found = [{"name": name, "about": text} for name, text in rows]
-    return Answer({"models": found}, lambda: terminal.print_columns(rows, indent=0))
+
+    def show() -> None:
+        terminal.print_columns(rows, indent=0)
+        print("\nTrained, to generate with at once:")
+        for name in bundled.NAMES:
+            print(f"  --model {name}")
+
+    return Answer({"models": found, "bundled": list(bundled.NAMES)}, show)
 
 
 def _first_line(text: str | None) -> str:

@@ -37,6 +37,8 @@ def demo(
 ) -> Answer:
     """Train a small model here, generate prompts it never saw, verify them, write a report.
 
+    First, what models that come with Kineograph make is there to be looked at.
+
     Args:
         minutes: Time limit of the training; generating and judging come after it.
         stop_at: End the training at this verified accuracy, such as 0.95.
@@ -320,8 +322,9 @@ def generate(
 
     Args:
         prompt: What to show, such as "circle moving up-right".
-        model: A run or model folder, or a model's name on the Hugging Face Hub; by default the
-            newest run that has a model.
+        model: A run or model folder, the name of a model that comes with Kineograph, or of one on
+            the Hugging Face Hub; by default the newest run that has a model, and before there is
+            one, a model that comes with Kineograph.
         count: How many videos.
         seed: The same seed makes the same videos, whatever the count.
         out: A file (.mp4 .webm .gif .webp, or .png for a sheet of all) or a folder.
@@ -336,9 +339,7 @@ def generate(
 
     prompt = check_prompt(prompt)
     plan(out, count, force or not leads())
-    folder = model or newest_model(RUNS)
-    if model is None:
-        terminal.say(f"Using {folder}, the newest run.")
+    folder = model or _usual_model(prompt)
     from kineograph import api
     from kineograph.training.environment import version
 
@@ -375,3 +376,15 @@ def generate(
         print(f"Wrote {what}, with seed {seed}.")
 
     return Answer(data, show)
+
+
+def _usual_model(prompt: str) -> Path | str:
+    """The newest run, or before there is one a model that comes with the package."""
+    if newest := newest_model(RUNS):
+        terminal.say(f"Using {newest}, the newest run.")
+        return newest
+    from kineograph.models import bundled
+
+    name = bundled.that_knows(prompt)
+    terminal.say(f"Using {name}, a model that comes with Kineograph.")
+    return name

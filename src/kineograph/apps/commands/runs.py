@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from kineograph.apps import terminal
 from kineograph.apps.terminal import Answer
-from kineograph.core.errors import RequestError
 
 if TYPE_CHECKING:
     from kineograph.training.run_folder import Run
@@ -77,15 +76,12 @@ def free_folder(path: Path) -> Path:
     return path
 
 
-def newest_model(folder: Path) -> Path:
-    """The run whose model was written last. Raises RequestError where no run has one."""
+def newest_model(folder: Path) -> Path | None:
+    """The run whose model was written last, if any has one."""
     models = [run for run in run_folders(folder) if (run / "model" / "config.json").is_file()]
-    if not models:
-        raise RequestError(
-            f"There is no model in {folder}.",
-            "Train one with `kineograph demo`, or name one with --model.",
-        )
-    return max(models, key=lambda run: (run / "model" / "config.json").stat().st_mtime)
+    return max(
+        models, key=lambda run: (run / "model" / "config.json").stat().st_mtime, default=None
+    )
 
 
 def _as_data(run: Run) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 def serve(
     *,
-    model: tuple[Path, ...] = (RUNS,),
+    model: tuple[Path, ...] = (),
     folder: tuple[Path, ...] = (),
     data: Path = Path("service"),
     host: str = "127.0.0.1",
@@ -49,7 +49,8 @@ def serve(
 
     Args:
         model: Models, runs, or folders of runs; new ones are found while it serves. New trainings
-            go into the first folder of runs.
+            go into the first folder of runs. By default runs, and the models that come with
+            Kineograph.
         folder: Folders of clips, digits or sprite sheets to look into and to train on, from the
             page.
         data: A folder for all that it keeps: jobs and what was made. Several machines that serve
@@ -96,17 +97,19 @@ def serve(
     from kineograph.apps.service.models import is_run
     from kineograph.apps.service.pages import Studio
     from kineograph.apps.service.server import Service, make_app
+    from kineograph.models import bundled
 
     listening = _listening(host, port)
     port = listening.getsockname()[1]  # of 0 the system makes one that is free
     called = [*_LOCAL, *name, f"[{host}]" if ":" in host else host]
     hosts = [*called, *(f"{each}:{port}" for each in called)]
-    runs = next((place for place in model if not is_run(place)), None)
+    places = tuple(bundled.place(each) for each in model or (RUNS, *bundled.NAMES))
+    runs = next((place for place in places if not is_run(place)), None)
     limits = Limits(queued=queue, seconds=keep_days * 86_400, bytes=int(keep_gigabytes * (1 << 30)))
     app = make_app(
         Service(
             jobs=os.environ.get(DATABASE_VARIABLE) or str(data),
-            models=tuple(model),
+            models=places,
             guarded=Guarded(hosts, keys),
             workers=workers,
             at_once=at_once,
@@ -127,7 +130,7 @@ def serve(
 
 def studio(
     *,
-    model: tuple[Path, ...] = (RUNS,),
+    model: tuple[Path, ...] = (),
     folder: tuple[Path, ...] = (),
     data: Path = Path("service"),
     port: int = 8000,
@@ -136,7 +139,7 @@ def studio(
 
     Args:
         model: Models, runs, or folders of runs; new ones are found meanwhile. New trainings go into
-            the first folder of runs.
+            the first folder of runs. By default runs, and the models that come with Kineograph.
         folder: Folders of clips, digits or sprite sheets to look into and to train on.
         data: A folder for all that it keeps.
         port: The port to listen at.

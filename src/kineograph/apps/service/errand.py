@@ -98,6 +98,11 @@ def duel(
     model: Any = pipeline.model
     if not hasattr(model, "duel"):
         raise RequestError("This model has no discriminator over clips.", "Choose a GAN.")
+    if not model.phases:
+        raise RequestError(
+            "This model came without its discriminator, for generating alone.",
+            "Choose one that was trained here.",
+        )
     recipe = recipe_of(pipeline)
     path = getattr(recipe.data, "path", None)
     if path and str(Path(path).resolve()) not in folders:

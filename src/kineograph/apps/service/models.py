@@ -13,6 +13,7 @@ from kineograph.apps.commands.runs import run_folders
 from kineograph.core.conventions import DEFAULT_FPS
 from kineograph.core.errors import KineographError, RequestError, nearest
 from kineograph.core.files import read_json
+from kineograph.models import bundled
 from kineograph.training.run_folder import SNAPSHOTS, snapshots
 
 _CONFIG = "config.json"
@@ -53,15 +54,21 @@ class Models:
         self.places = places
 
     def all(self) -> list[Known]:
-        """The newest first, but those that still learn come last; a run that has no model yet, or a
-        broken one, is passed over."""
+        """The newest first, then those that come with the package, and last those that still learn.
+        A run that has no model yet, or a broken one, is passed over."""
         found: dict[str, Known] = {}
         for place in self.places:
             for folder in _folders(place):
                 with contextlib.suppress(KineographError, KeyError, TypeError, ValueError, OSError):
                     known = _told(folder, (folder / _CONFIG).stat().st_mtime_ns)
                     found.setdefault(known.name, known)
-        return sorted(found.values(), key=lambda known: (known.learns, -known.written_at))
+        return sorted(
+            found.values(),
+            key=lambda known: (
+                known.learns,
+                0.0 if known.folder.parent == bundled.FOLDER else -known.written_at,
+            ),
+        )
 
     def named(self, name: str | None) -> Known:
         """A model by its name, or the newest. Raises RequestError where there is none."""
