@@ -2,8 +2,8 @@
 
     python benchmarks/playground.py
 
-Builds the page, opens it in Chromium on the processor (WebAssembly, one thread), and prints how many
-times as long a clip takes there as in PyTorch on one thread, by turns in one run; writes
+Builds the page, opens it in Chromium on the processor (WebAssembly, one thread), and prints how
+many times as long a clip takes there as in PyTorch on one thread, by turns in one run; writes
 ``benchmarks/results/playground.json``. Needs npm, Chromium and `pip install 'kineograph[onnx]'`.
 """
 
