@@ -255,6 +255,12 @@ def test_what_was_measured_fits_in_json_and_says_why(draw: Draw) -> None:
     assert wrong.reasons == ["It moves 90° off up; the limit is 15°."]
 
 
+def test_of_what_stands_still_no_direction_is_told(draw: Draw) -> None:
+    still = verify(draw(np.repeat(RIGHTWARD[:1], len(RIGHTWARD), axis=0)), "circle moving left")
+    assert any(reason.startswith("It travels 0.0 pixels") for reason in still.reasons)
+    assert not any("off left" in reason for reason in still.reasons)
+
+
 def test_a_clip_is_judged_by_its_own_caption_or_another(draw: Draw) -> None:
     clip = Clip(draw(RIGHTWARD), "circle moving right", fps=12.0)
     assert verify_clip(clip).verdict == "yes"

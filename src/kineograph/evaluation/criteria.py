@@ -26,6 +26,7 @@ from kineograph.evaluation.to_and_fro import MAX_DRIFT, bouncing, zigzagging, zi
 
 # moving
 MIN_TRAVEL = 8.0
+GOES = 0.5  # below, a direction is rounding
 MAX_ANGLE = 15.0
 
 # rotating
@@ -81,10 +82,11 @@ def _moving(findings: Findings, path: Path, motion: Motion) -> None:
     findings.check(
         travel >= MIN_TRAVEL, f"It travels {travel:.1f} pixels; at least {MIN_TRAVEL} needed."
     )
-    findings.check(
-        angle <= MAX_ANGLE,
-        f"It moves {angle:.0f}° off {motion.manner}; the limit is {MAX_ANGLE:.0f}°.",
-    )
+    if travel >= GOES:
+        findings.check(
+            angle <= MAX_ANGLE,
+            f"It moves {angle:.0f}° off {motion.manner}; the limit is {MAX_ANGLE:.0f}°.",
+        )
     findings.check(straight, f"It does not move straight and steadily: {said}.")
     findings.check(not zigzags(path), "It zigzags on its way.")
     along = path.steps @ velocity / max(speed, 1e-9)
