@@ -20,7 +20,6 @@ from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import animation_bytes, read_video, video_bytes
 
-REAL = Path(__file__).parents[3] / "shared" / "datasets" / "clips"
 CLIP = Source(Config()).clip(3, 0)  # a black circle on white, moving up-right
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (20, 200, 120), (128, 128, 128)]
 
@@ -295,10 +294,10 @@ def test_a_full_temporary_disk_is_the_machines_failure(monkeypatch: pytest.Monke
         ("bt709_full_range.mp4", (30, 720, 1280, 3), 30),
     ],
 )
-def test_real_videos_are_decoded(name: str, shape: tuple[int, ...], fps: float) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"the real clips are not here: {REAL}")
-    video = read_video(REAL / name)
+def test_real_videos_are_decoded(
+    name: str, shape: tuple[int, ...], fps: float, dataset: Callable[[str], Path]
+) -> None:
+    video = read_video(dataset("clips") / name)
     assert video.frames.shape == shape
     assert video.fps == pytest.approx(fps, abs=0.01)
     assert video.frames.std() > 5, "there is a picture"
