@@ -21,7 +21,8 @@ help:
 	@echo "make test-slow    the tests that take minutes each"
 	@echo "make install      only what the others need: .venv"
 	@echo "make docs         the documentation as a site, in site/"
-	@echo "make playground   the page on which the models in the box run in a browser, in site/playground"
+	@echo "make playground   the page on which the models in the box run in a browser, in site/playground;"
+	@echo "                  after make docs, which empties site/"
 	@echo "make fuzz         damages real files and loads them, FUZZ=100000 times: half an hour or so"
 	@echo "make lint | types | format | clean"
 

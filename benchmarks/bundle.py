@@ -20,7 +20,6 @@ from typing import Any
 from kineograph import api, recipes
 from kineograph.data.sources.tutorial import UNSEEN_PROMPTS
 from kineograph.models import bundled
-from kineograph.sampling.pipeline import Pipeline
 
 CARD = """
 ## How it was made
@@ -62,10 +61,10 @@ CLIPS = 512
 """Of each split; an eighth of that of each prompt."""
 
 
-def trained(name: str, seed: int, folder: Path) -> Path:
+def trained(name: str, folder: Path) -> Path:
     """The run folder of a recipe."""
     limits = {"minutes": MODELS[name].minutes, "checkpoint_every": 0}
-    told = {"seed": seed, "training": limits, "model": MODELS[name].settings}
+    told = {"training": limits, "model": MODELS[name].settings}
     done = api.train(recipes.resolve(name, told), folder)
     if done.ended == "interrupted":
         raise SystemExit("Interrupted: nothing was written.")
@@ -113,10 +112,9 @@ def bundle(name: str, run: Path) -> None:
         ),
         **{key: made[key] for key in ("threads", "processor", "commit")},
     )
-    told = Pipeline(
-        pipeline.model, pipeline.tokenizer, pipeline.info, replace(pipeline.opened, card=card)
+    replace(pipeline, opened=replace(pipeline.opened, card=card)).save(
+        place, force=True, inference_only=True
     )
-    told.save(place, force=True, inference_only=True)
 
 
 def main() -> None:
@@ -124,13 +122,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=MODELS, default=[*MODELS])
     parser.add_argument("--run", type=Path, help="a run of it that is there")
-    parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     if asked.run and len(asked.names) != 1:
         parser.error("--run is of one model: name it")
     for name in asked.names:
         with tempfile.TemporaryDirectory() as folder:
-            bundle(name, asked.run or trained(name, asked.seed, Path(folder, "run")))
+            bundle(name, asked.run or trained(name, Path(folder, "run")))
 
 
 if __name__ == "__main__":

@@ -77,8 +77,12 @@ def test_the_first_clips_come_by_themselves_and_are_judged(page: Any) -> None:
     page.get_by_role("textbox", name="Prompt").fill("")
     page.get_by_role("button", name="Make", exact=True).click()
     assert "The prompt is empty" in page.locator("#told").inner_text()
+    count = page.get_by_role("spinbutton", name="Clips")
+    count.fill("")
+    page.get_by_role("button", name="circle moving up", exact=True).click()
+    assert page.locator(".card").count() == 4, "what is no number asks for nothing"
     page.get_by_label("Model").select_option("shapes")
-    page.get_by_role("spinbutton", name="Clips").fill("2")
+    count.fill("2")
     page.get_by_role("button", name="a small blue ring").click()
     page.locator(".card", has_text="a small blue ring").nth(1).wait_for()
     page.locator(".verdict.yes, .verdict.no").nth(1).wait_for(timeout=60_000)

@@ -121,7 +121,7 @@ async function make() {
 function choose() {
   const words = MODELS[chosen.value];
   tries.replaceChildren(...words.map((text) =>
-    element("button", { type: "button", textContent: text, onclick: () => ((prompt.value = text), make()) })));
+    element("button", { type: "button", textContent: text, onclick: () => ((prompt.value = text), form.requestSubmit()) })));
   part("steps-label").hidden = chosen.value !== "shapes"; // a GAN makes a clip in one pass
 }
 

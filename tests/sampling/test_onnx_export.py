@@ -109,5 +109,10 @@ def test_without_the_packages_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(RequestError, match=r"kineograph\[onnx\]"):
+    with pytest.raises(RequestError, match=r"onnxruntime is needed.*kineograph\[onnx\]"):
         export(pipeline("tutorial_gan"), tmp_path / "onnx")
+
+
+def test_a_precision_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="fp32, fp16, int8"):
+        export(pipeline("tutorial_gan"), tmp_path / "onnx", precision="int4")  # type: ignore[arg-type]  # wrong

@@ -69,7 +69,7 @@ def save(
     """Write a model folder, whole or not at all; one that is there is replaced.
 
     Of a model without what only training needs the weights are written in bfloat16, too: they are
-    rounded to 8 bits, and their file is a quarter as large.
+    rounded to 8 bits, and take half the bytes.
     """
     described = {
         "format": FORMAT,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.util
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from kineograph.models.checkpoint import CONFIG, TOKENIZER
 from kineograph.sampling.pipeline import Pipeline
 
 Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 FORMAT = 1
 MOST_APART = 1e-3
 """How far pixels, in [-1, 1], may be from PyTorch's, without fewer bits."""
@@ -60,8 +60,9 @@ def export(
     where onnxruntime does not make what PyTorch makes.
     """
     _check_packages()
-    if precision not in PRECISIONS:
-        raise RequestError(f"The precision is {precision}.", f"Known: {', '.join(PRECISIONS)}.")
+    if precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise RequestError(f"The precision is {precision}.", f"Known: {known}.")
     check_free(out, force)
     model = copy.deepcopy(pipeline.model).cpu().eval()
     model.without_training()
@@ -87,15 +88,12 @@ def export(
 
 
 def _check_packages() -> None:
-    try:
-        import onnx  # noqa: F401  # that it is there
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise RequestError(
-            f"To export to ONNX {error.name} is needed.",
-            "Install it: pip install 'kineograph[onnx]'.",
-        ) from error
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(name) is None:
+            raise RequestError(
+                f"To export to ONNX {name} is needed.",
+                "Install it: pip install 'kineograph[onnx]'.",
+            )
 
 
 def _captions(pipeline: Pipeline) -> list[str]:

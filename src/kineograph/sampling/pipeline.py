@@ -50,7 +50,7 @@ class Pipeline:
         """Write it, with the weights that it has now, as a folder that `load` opens, or not at all.
 
         ``inference_only`` leaves out what only training needs and rounds the weights to bfloat16: a
-        fifth of the bytes, for generating alone. This pipeline stays as it is.
+        third of the bytes or less, for generating alone. This pipeline stays as it is.
 
         Raises RequestError where something is in the way and not ``force``, and for a pipeline that
         was not loaded.
