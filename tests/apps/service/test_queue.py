@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kineograph.apps.service import opened
-from kineograph.apps.service.jobs import KeyInUse, Limits, QueueFull
+from kineograph.apps.service import opened, worker
+from kineograph.apps.service.jobs import Job, KeyInUse, Limits, QueueFull
 from kineograph.apps.service.queue import LEASE, Jobs
 from kineograph.apps.service.sqlite import SqliteJobs
+from kineograph.apps.service.worker import Worker
+from kineograph.apps.service.workers import Orders
 from kineograph.core.errors import RequestError
 
 Open = Callable[..., Jobs]
@@ -310,3 +312,24 @@ def test_what_is_no_queue_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(RequestError, match="damaged or something else"):
         SqliteJobs(tmp_path)
+
+
+def test_a_worker_that_was_idle_waits_a_moment_for_those_that_come_with_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = Worker(Orders("w", str(tmp_path / "queue"), []))
+    made: list[int] = []
+
+    def called(nap: float) -> bool:
+        add(idle.jobs)
+        return True
+
+    def make(batch: Sequence[Job]) -> None:
+        made.append(len(batch))
+        idle.end()
+
+    monkeypatch.setattr(idle.called, "wait", called)
+    monkeypatch.setattr(worker.time, "sleep", lambda seconds: add(idle.jobs))
+    monkeypatch.setattr(idle, "_make", make)
+    idle.run()
+    assert made == [2]
