@@ -167,6 +167,16 @@ def test_what_a_recipe_gets_wrong_is_named(
         recipes.resolve(name, overrides)
 
 
+def test_a_recipe_on_another_source_keeps_what_that_one_knows_too() -> None:
+    folder = recipes.resolve("digits", {"data": {"source": "folder", "path": "clips"}})
+    assert folder.source == "folder"
+    assert folder.model == recipes.resolve("digits").model
+    large = recipes.resolve("shapes-128", {"data": {"source": "tutorial"}})
+    assert (large.data.height, large.data.num_frames) == (128, 16)
+    with pytest.raises(RequestError, match="two_digits"):  # which somebody did ask for
+        recipes.resolve("digits", {"data": {"source": "folder", "two_digits": 0.5}})
+
+
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_is_complete_and_survives_toml(name: str, tmp_path: Path) -> None:
     from kineograph.core import config

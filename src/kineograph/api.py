@@ -19,7 +19,7 @@ from kineograph.core.errors import MachineError, RequestError
 from kineograph.core.files import check_free, locked, write_atomically
 from kineograph.data.clip import Clip, Source
 from kineograph.data.grammar import check_prompt
-from kineograph.data.video_io import read_video
+from kineograph.data.video_io import Video, read_video
 from kineograph.evaluation import split_report
 from kineograph.evaluation.accuracy import Evaluation
 from kineograph.evaluation.accuracy import evaluate as judge
@@ -160,19 +160,19 @@ def judge_of_model(pipeline: Pipeline, needed: bool = False) -> Judge:
 
 
 def verify(
-    video: str | Path | Clip,
+    video: str | Path | Clip | Video,
     prompt: str,
     *,
     source: str | None = None,
     path: str | Path | None = None,
 ) -> Verdict:
-    """Does the video, a file or a clip, do what the prompt says?
+    """Does the video, a file, a clip or what `read_video` gave, do what the prompt says?
 
     The words of the prompt decide who judges, unless a ``source`` and the folder ``path`` that it
     reads are named: sprites are compared with their sheets, digits read as those of a data set.
     """
     decide = judge_by_name(source, path)
-    shown = video if isinstance(video, Clip) else read_video(video)
+    shown = video if isinstance(video, Clip | Video) else read_video(video)
     return decide(shown.frames, prompt, shown.fps)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,20 @@ def resolve(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Re
         values = {"name": name, **RECIPES[name]()}
     else:
         raise unknown("recipe", name_or_file, RECIPES)
-    return build(config.merge(values, overrides or {}))
+    overrides = overrides or {}
+    return build(config.merge(_for_source(values, overrides), overrides))
+
+
+def _for_source(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's values, without what only its own source knows where another one is asked for."""
+    own, asked = values.get("data"), overrides.get("data")
+    if not (isinstance(own, Mapping) and isinstance(asked, Mapping)):  # `build` says what is amiss
+        return values
+    name = asked.get("source", own.get("source"))
+    if name == own.get("source"):
+        return values
+    known = {field.name for field in fields(registry.load(SOURCES, str(name)).Config)}
+    return {**values, "data": {key: value for key, value in own.items() if key in known}}
 
 
 def check_trusted(values: Mapping[str, Any], place: str) -> None:

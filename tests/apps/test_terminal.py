@@ -100,6 +100,19 @@ def test_a_training_is_alive_on_a_terminal(columns: str, monkeypatch: pytest.Mon
     assert "circle shrinking" not in said, "what is solved needs no mention"
 
 
+def test_a_notebook_which_keeps_all_that_it_shows_gets_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with TrainingProgress() as progress:
+        progress(STATUS)
+    said = sys.stderr.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "step 120/4,000" in said
+    assert "━" not in said
+
+
 def test_what_comes_after_the_training_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingProgress() as progress:
         progress(Status(1, 1, 1.0, 1.0, 1.0, 0.0, {}))

@@ -146,7 +146,8 @@ class TrainingProgress:
         self._accuracy: float | None = None
 
     def __enter__(self) -> TrainingProgress:
-        if self.console.is_terminal:
+        # A notebook shows commands as a terminal does, but keeps each picture that it was shown.
+        if self.console.is_terminal and "JPY_PARENT_PID" not in os.environ:
             from rich.live import Live
 
             self._live = Live(
