@@ -54,7 +54,7 @@ class Made:
 
 
 MODELS = {
-    "tutorial-gan": Made(8, {"width": 128, "drawing_width": 32}),
+    "tutorial-gan": Made(8, {"drawing_width": 32}),
     "shapes": Made(20, {}, ("train", "held-out", "rephrased")),
 }
 CLIPS = 512

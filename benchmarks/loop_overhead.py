@@ -52,7 +52,13 @@ class Bare:
         self.model = copy.deepcopy(trainer.model)
         self.ema = EMA(self.model, self.config.ema)
         self.optimizers = {
-            phase.name: torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
+            phase.name: torch.optim.AdamW(
+                phase.parameters,
+                lr=1.0,
+                betas=phase.betas,
+                weight_decay=phase.weight_decay,
+                fused=True,
+            )
             for phase in self.model.phases
         }
 

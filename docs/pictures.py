@@ -225,7 +225,8 @@ def gan(pipeline: Pipeline) -> Sheet:
     own = tokens_of(pipeline, batch.captions)
     whose = torch.randperm(MANY, generator=torch.Generator().manual_seed(0))
     other = own[whose]
-    true = model.autoencoder.codes(TensorBatch(to_model(batch.frames), own, 1.0))
+    codes = model.autoencoder.codes(TensorBatch(to_model(batch.frames), own, 1.0))
+    true = model.layout.told(codes)
     made = model.generator(noise_for(0, range(MANY), model.noise_shape), own)
     pairs = ((made, own), (true, own), (true, other))
     on_made, on_true, on_other = scores = [model.discriminator(*pair) for pair in pairs]
@@ -245,7 +246,7 @@ def gan(pipeline: Pipeline) -> Sheet:
         y = top + i * row
         caption, another = batch.captions[index], batch.captions[int(whose[index])]
         sheet.text(MARGIN, y + side / 2, lines(caption, 14), 12.5, style="italic", va="center")
-        drawn = to_frames(model.autoencoder.clips(made[[index]]))[0]
+        drawn = to_frames(model.clips(made[[index]]))[0]
         shown = (drawn, batch.frames[index], batch.frames[index])
         for x, frames, score in zip(left, shown, scores, strict=True):
             sheet.frame(at_a_glance(frames), x, y, side)

@@ -69,7 +69,7 @@ SMALL = {"num_frames": 4, "height": 32, "width": 32}
 @pytest.mark.parametrize(
     ("family", "config"),
     [
-        (gan, gan.Config(width=64, depth=2, appearance=5)),
+        (gan, gan.Config(width=128, depth=2, appearance=5)),
         (flow, flow.Config(width=128, depth=2, appearance=5)),
     ],
     ids=["gan", "flow"],

@@ -58,6 +58,8 @@ class Phase:
     learning_rate: float = 1.0
     """Times ``training.learning_rate``."""
     betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    """Decoupled from the gradient (AdamW, Loshchilov and Hutter 2019)."""
     start: float = 0.0
     stop: float = 1.0
 

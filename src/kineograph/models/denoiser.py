@@ -1,6 +1,5 @@
-"""Noise and a caption => the codes of a clip: the network of both families over codes.
-
-The flow asks it again and again, with less and less noise; the GAN's generator asks once.
+"""Noise and a caption => the codes of a clip: the network of the flow, which asks it again and
+again, with less and less noise.
 
 Sources: the scaled input and the skip from EDM (Karras et al. 2022); blocks from DiT (Peebles and
 Xie 2023).
@@ -21,7 +20,7 @@ from kineograph.models import draws, meanings, objects
 from kineograph.models.autoencoder import AutoencoderConfig
 from kineograph.models.layers import LinearEach, attention
 from kineograph.text.encoders import HeardWords, Phrases
-from kineograph.text.pretrained import LanguageModel, word_vectors
+from kineograph.text.pretrained import LanguageModel, ReaderConfig, word_vectors
 
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers at most that time and caption become for every block
@@ -32,18 +31,13 @@ _LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to t
 
 
 @dataclass(frozen=True)
-class DenoiserConfig(AutoencoderConfig):
-    """What a family over codes lets one set about its denoiser."""
+class DenoiserConfig(ReaderConfig, AutoencoderConfig):
+    """What the flow lets one set about its denoiser."""
 
     width: int = 256
     """Features of a course inside the denoiser."""
     depth: int = 4
     """Blocks of the denoiser."""
-    text_features: int = 128
-    """Numbers that describe a caption."""
-    language_model: str = ""
-    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
-    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
     word_price: float = 0.0
     """Price of each word that a course hears, for sources in which words tell each other; 0 where
     all can be heard."""

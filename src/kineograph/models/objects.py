@@ -116,6 +116,20 @@ class Codes:
         looks = codes[..., self.measured :].reshape(*codes.shape[:-1], self.objects, -1)
         return torch.cat([codes[..., : self.measured], _normalised(looks).flatten(-2)], -1)
 
+    def told(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) of clips => what they tell, each once (B, N): what moves, frame by frame,
+        with a deviation of 1, and then turns and looks, which stay, as means over the frames."""
+        moves = len(self.spread)
+        moving = codes[..., :moves] / self.spread.to(codes.device)
+        return torch.cat([moving.flatten(1), codes[..., moves:].mean(1)], 1)
+
+    def retold(self, told: Tensor, frames: int) -> Tensor:
+        """The inverse, for clips of so many frames: the nearest codes (B, T, D)."""
+        moves = len(self.spread)
+        moving = told[:, : frames * moves].reshape(-1, frames, moves)
+        stays = told[:, frames * moves :, None].expand(-1, -1, frames).transpose(1, 2)
+        return self.settle(torch.cat([moving * self.spread.to(told.device), stays], 2))
+
     def followed(self, codes: Tensor) -> Tensor:
         """Codes (B, T, D) of single frames => those of clips, in which each object keeps its number
         and its angle goes on from 0."""

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ _REMEMBERED = 2**26  # numbers of hidden states, 256 MiB; captions repeat, and r
 _LONGEST = 4096  # tokens, where a model sets no limit; a prompt has at most 1,000 characters
 SHIFT = 1
 """From a language model's token ids to ours: 0 is a word to some, and padding to us."""
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """What a family lets one set about who reads the captions."""
+
+    text_features: int = 128
+    """Numbers that describe a caption."""
+    language_model: str = ""
+    """Folder of a pretrained language model that reads the captions, frozen, such as BERT, or the
+    encoder of T5 (`pip install kineograph[transformers]`); empty for the built-in text."""
 
 
 def tokenizer_for(captions: Iterable[str], language_model: str) -> CaptionTokenizer:

@@ -109,8 +109,12 @@ class Trainer:
             sharding.shard(self.model)
             sharding.shard(self.ema.model)
         optimizers: dict[str, torch.optim.Optimizer] = {
-            phase.name: torch.optim.Adam(
-                sharding.groups(phase), lr=1.0, betas=phase.betas, fused=True
+            phase.name: torch.optim.AdamW(
+                sharding.groups(phase),
+                lr=1.0,
+                betas=phase.betas,
+                weight_decay=phase.weight_decay,
+                fused=True,
             )
             for phase in model.phases
         }
