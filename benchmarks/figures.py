@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kineograph.evaluation.accuracy import duration
+
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {
     "flow": "Kineograph's flow",
@@ -129,6 +131,23 @@ def loop() -> list[str]:
         )
     head = ["recipe, turns of", "ms a step", "ms of a bare one", "ratio"]
     return [*table(head, rows), "", f"Batches of {found['batch']}.", *told, where(found)]
+
+
+def tutorial_times() -> list[str]:
+    """How long the tutorial's trainings take here, as its own table told."""
+    found = results("tutorial_times")
+    rows = []
+    for family, each in found["models"].items():
+        times = (duration(videos["seconds"]) for videos in each["videos"].values())
+        of = "frames" if family == "tutorial_gan" else "clips"
+        name = f"{NAMES[family]}, {each['milliseconds_a_step']:,.0f} ms for {each['batch']} {of}"
+        rows.append([name, *times])
+    head = [f"{int(n):,} videos" for n in found["models"]["gan"]["videos"]]
+    return [
+        *table([f"{found['epochs']} epochs, extrapolated from measured steps", *head], rows),
+        "",
+        where(found),
+    ]
 
 
 def compiled() -> list[str]:

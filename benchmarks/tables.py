@@ -328,6 +328,7 @@ PAGES: dict[str, dict[str, Part]] = {
         "memory": figures.memory,
         "roofline": figures.roofline,
         "loop": figures.loop,
+        "times": figures.tutorial_times,
         "compile": figures.compiled,
         "data": figures.data,
         "serve": figures.serve,

@@ -212,7 +212,8 @@ def test_a_changed_file_is_refused(
     endpoint: Endpoint, kineograph: Callable[..., dict[str, Any]], run: Path
 ) -> None:
     kineograph("push", str(run), NAME)
-    endpoint.files["model.safetensors"] = endpoint.files["model.safetensors"][:-1] + b"?"
+    weights = endpoint.files["model.safetensors"]
+    endpoint.files["model.safetensors"] = weights[:-1] + bytes([weights[-1] ^ 1])
     asked = ("generate", "circle moving left", "--model", NAME, "--out", "one.webp")
     assert "model.safetensors" in json.dumps(kineograph(*asked, code=2))
 
