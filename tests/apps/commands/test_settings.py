@@ -28,7 +28,7 @@ def test_help_explains_what_families_share(capsys: pytest.CaptureFixture[str]) -
     assert "--model.appearance Numbers that say what an object looks like" in said
     assert "--model.penalty" in said
     assert said.count("--model.depth") == 1
-    assert "--model.depth Blocks of the generator, and of the discriminator. (3)" in said
+    assert "--model.depth Hidden layers of the discriminator; the generator has one less" in said
 
 
 def test_help_of_train_reads_a_file_of_settings(
