@@ -93,7 +93,8 @@ class VideoModel(nn.Module, ABC):
     """Text and noise => clips.
 
     A part of it with an attribute ``compiled``, False at first, runs as compiled code once that is
-    True (`training/compiling.py`).
+    True (`training/compiling.py`). One with an attribute ``held_whole``, whose slope is in a loss,
+    stays whole where the others are held in parts (`training/sharding.py`).
     """
 
     shape: VideoShape

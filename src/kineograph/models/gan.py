@@ -85,6 +85,8 @@ class Discriminator(nn.Module):
     ``moving`` is the shape (T, M) of the numbers at the front, which change from frame to frame.
     """
 
+    held_whole = True  # its slope is in its loss
+
     def __init__(
         self, config: Config, moving: tuple[int, int], told: int, words: nn.Module
     ) -> None:

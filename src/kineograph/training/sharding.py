@@ -22,14 +22,21 @@ if TYPE_CHECKING:
 
 
 def shard(model: VideoModel) -> None:
-    """Leave each process its part of the weights; the phases then learn those."""
+    """Leave each process its part of the weights; the phases then learn those.
+
+    What is ``held_whole`` stays so: layers that were taken apart have no second derivative.
+    """
     from torch.distributed.fsdp import fully_shard
 
     # No network of ours changes in place what a layer gives.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     names = {id(parameter): name for name, parameter in model.named_parameters()}
+    held = {
+        each for part in model.modules() if hasattr(part, "held_whole") for each in part.modules()
+    }
     for module in model.modules():
-        if not [*module.children()] and [*module.parameters(recurse=False)]:
+        own = [*module.parameters(recurse=False)]
+        if own and not [*module.children()] and module not in held:
             fully_shard(module, reshard_after_forward=True)  # also where no backward follows
     now = dict(model.named_parameters())
     lists = {id(phase.parameters): phase.parameters for phase in model.phases}
