@@ -14,7 +14,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.11-slim
 COPY constraints.txt /tmp/constraints.txt
-# PyTorch's own index has a build without CUDA, which is a tenth of the bytes.
+# PyTorch's own index has a build without CUDA, which is far smaller.
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 COPY --from=build /wheels /tmp/wheels
 RUN pip install --no-cache-dir -c /tmp/constraints.txt /tmp/wheels/*.whl \

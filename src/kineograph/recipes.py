@@ -216,7 +216,7 @@ def _for_source(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[st
     name = asked.get("source", own.get("source"))
     if name == own.get("source"):
         return values
-    known = {field.name for field in fields(registry.load(SOURCES, str(name)).Config)}
+    known = {each.name for each in fields(registry.load(SOURCES, str(name)).Config)}
     return {**values, "data": {key: value for key, value in own.items() if key in known}}
 
 
