@@ -20,7 +20,7 @@ def model(**settings: Any) -> Model:
 
 
 def batch(tokens: torch.Tensor) -> TensorBatch:
-    return TensorBatch(torch.rand(len(tokens), 4, 3, 16, 16) * 2 - 1, tokens, 0.0)
+    return TensorBatch(torch.rand(len(tokens), 4, 3, 16, 16) * 2 - 1, tokens, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,21 @@ def test_the_penalty_is_the_squared_slope_of_the_score(monkeypatch: pytest.Monke
     losses = fresh.discriminator_losses(given)
     steep = losses["total"] - losses["duel"] - 0.2 * losses["match"]
     assert steep.item() == pytest.approx(2 * float(weights.square().sum()), rel=1e-4)
+
+
+def test_the_penalty_is_strict_at_first() -> None:
+    fresh = model(autoencoder_share=0.1, penalty=0.02)
+    found = [fresh._penalty(progress) for progress in (0.0, 0.1, 0.28, 0.46, 1.0)]
+    assert found == pytest.approx([6.0, 6.0, 0.02 * 300**0.5, 0.02, 0.02])
+
+
+def test_a_coin_shows_one_side_or_the_other() -> None:
+    """So clips to either side may be far apart while their noise is next to each other."""
+    fresh = model()
+    noise = torch.randn(1, 16).repeat(3, 1)
+    noise[:, 0] = torch.tensor([-1e-3, 1e-3, 2e-3])
+    left, right, further = fresh.generator(noise, torch.tensor([[1, 2]]).expand(3, -1))
+    assert (left - right).norm() > 100 * (right - further).norm()
 
 
 def test_clips_that_all_have_one_caption_give_no_mismatch() -> None:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from kineograph.models import draws, meanings, objects
 from kineograph.models.autoencoder import AutoencoderConfig
 from kineograph.models.layers import LinearEach, attention
-from kineograph.text.encoders import HeardWords, Phrases
-from kineograph.text.pretrained import LanguageModel, ReaderConfig, word_vectors
+from kineograph.text.encoders import HeardWords, Phrases, Signs
+from kineograph.text.pretrained import LanguageModel, ReaderConfig, WordsInContext
 
 _TIME_FEATURES = 64
 _CONDITION = 256  # numbers at most that time and caption become for every block
@@ -51,8 +51,10 @@ def words_of(
     Of things that move, words are told apart from their neighbours, for those that are said alone
     for the first time. Where many things are named, as garments are, each says its own with them.
     """
-    words = word_vectors(vocabulary_size, config.text_features, language_model)
-    return words if config.objects or language_model else Phrases(words)
+    if language_model:
+        return WordsInContext(language_model, config.text_features)
+    words = Signs(vocabulary_size, config.text_features)
+    return words if config.objects else Phrases(words)
 
 
 class Block(nn.Module):

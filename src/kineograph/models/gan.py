@@ -14,9 +14,9 @@ To duel over codes instead of pixels keeps what a GAN is good at, movement and v
 what it is bad at, clean pixels, to a plain regression. It also makes a turn of the duel cheap, and
 small models of motion need many of them.
 
-Sources: relativistic pairing and zero-centred penalties on real and generated samples from R3GAN
-(Huang et al. 2024), matching-aware negatives from Reed et al. 2016, a generator in an autoencoder's
-space from Rombach et al. 2022.
+Sources: relativistic pairing and zero-centred penalties on real and generated samples, strong at
+first, from R3GAN (Huang et al. 2024), matching-aware negatives from Reed et al. 2016, a generator
+in an autoencoder's space from Rombach et al. 2022.
 """
 
 from __future__ import annotations
@@ -39,15 +39,18 @@ from kineograph.models.base import (
     Watch,
     without_graphs,
 )
-from kineograph.text.encoders import BagOfWords
-from kineograph.text.pretrained import LanguageModel, ReaderConfig, word_vectors
+from kineograph.text.encoders import MeanOfWords
+from kineograph.text.pretrained import LanguageModel, ReaderConfig, WordsInContext
 
 _CLIPS_A_TURN = 128  # of a step's, others in each turn
 _NOISE = 16  # numbers that a clip is made from, besides its caption
-_CAPTION = 0.7  # how loud that is beside them; as loud as signs are, it drowns the noise
+_COINS = 4  # of these that are heard as signs, too: what goes to and fro begins on either side, and
+# between both there is nothing that a network could pass through from one number to the next
 _CHANGE, _BEND = 8.0, 16.0  # changes are small beside what changes, and matter more: a wobble is
 # seen in them alone
 _MISMATCH = 0.2  # μ, weight of real clips under another's caption
+_STRICT, _EASED = 300.0, 0.4  # the penalty at first, in those at the end, and the share of the duel
+# until then: a gentle slope leads from one side to the other, a steep one keeps all on one
 _DECAY = 0.2  # of the generator's weights: what is small carries over to captions that are new
 
 
@@ -61,7 +64,10 @@ class Config(ReaderConfig, AutoencoderConfig):
     """Hidden layers of the discriminator; the generator has one less, at least one. Deeper, it does
     what it knows as well, but not what words say together for the first time."""
     penalty: float = 0.01
-    """Weight of the gradient penalties R₁ and R₂."""
+    """Weight of the gradient penalties R₁ and R₂, from 40 % of the duel on; at its start 300 times
+    as much."""
+    text_features: int = 64
+    """Numbers that describe a caption."""
 
 
 class Generator(nn.Module):
@@ -69,13 +75,14 @@ class Generator(nn.Module):
 
     def __init__(self, config: Config, told: int, words: nn.Module) -> None:
         super().__init__()
-        self.text = BagOfWords(words)
+        self.text = MeanOfWords(words)
         depth = max(config.depth - 1, 1)
-        self.body = _network(_NOISE + config.text_features, config.width, depth, told)
+        self.body = _network(_NOISE + _COINS + config.text_features, config.width, depth, told)
 
     def forward(self, noise: Tensor, tokens: Tensor) -> Tensor:
         with torch.autocast(noise.device.type, enabled=False):  # in bf16 a pixel would be lost
-            told: Tensor = self.body(torch.cat([noise, _CAPTION * self.text(tokens)], 1))
+            chance = [noise, noise[:, :_COINS].sign()]
+            told: Tensor = self.body(torch.cat([*chance, self.text(tokens)], 1))
             return told
 
 
@@ -91,7 +98,7 @@ class Discriminator(nn.Module):
         self, config: Config, moving: tuple[int, int], told: int, words: nn.Module
     ) -> None:
         super().__init__()
-        self.text, self.moving = BagOfWords(words), moving
+        self.text, self.moving = MeanOfWords(words), moving
         changes = (2 * moving[0] - 3) * moving[1]
         inputs = told + changes + config.text_features
         self.body = _network(inputs, config.width, config.depth, 1)
@@ -102,7 +109,7 @@ class Discriminator(nn.Module):
             moving = told[:, : frames * numbers].reshape(-1, frames, numbers)
             change = moving.diff(dim=1)
             seen = [told, _CHANGE * change.flatten(1), _BEND * change.diff(dim=1).flatten(1)]
-            scores: Tensor = self.body(torch.cat([*seen, _CAPTION * self.text(tokens)], 1))[:, 0]
+            scores: Tensor = self.body(torch.cat([*seen, self.text(tokens)], 1))[:, 0]
             return scores
 
 
@@ -126,15 +133,19 @@ class Model(VideoModel):
         self.layout, self.noise_shape = self.autoencoder.layout, (_NOISE,)
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None  # one for both
-        words = [
-            word_vectors(vocabulary_size, config.text_features, self.language_model)
-            for _ in range(2)
-        ]
+        words = [self._words(vocabulary_size) for _ in range(2)]
         moving = (shape.num_frames, len(self.layout.spread))
         told = self.layout.features + (shape.num_frames - 1) * moving[1]
         self.generator = Generator(config, told, words[0])
         self.discriminator = Discriminator(config, moving, told, words[1])
         self.phases = [*self.autoencoder.phases(), *config.turns_a_step * self._duel()]
+
+    def _words(self, vocabulary_size: int) -> nn.Module:
+        """Token ids (B, L) => words (B, L, ``text_features``), 0 for padding."""
+        features = self.config.text_features
+        if self.language_model:
+            return WordsInContext(self.language_model, features)
+        return nn.Embedding(vocabulary_size, features, padding_idx=0)
 
     def _duel(self) -> list[Phase]:
         """β₁ = 0, as the other side has moved since the last step (R3GAN)."""
@@ -186,7 +197,7 @@ class Model(VideoModel):
 
         c* is another clip's caption (Reed et al. 2016, §4.1); a pair that happens to have the same
         one teaches nothing and is left out. R₁ and R₂ are the means of ‖∇D‖² on real and generated
-        clips (R3GAN, eq. 4).
+        clips (R3GAN, eq. 4). λ falls from 300 times ``penalty`` to it.
         """
         real, own = self._some(batch)
         with torch.no_grad():
@@ -201,7 +212,7 @@ class Model(VideoModel):
         (slopes,) = torch.autograd.grad(scores.sum(), both, create_graph=True)
         steepness = 2 * slopes.square().sum(1).mean()
         return {
-            "total": duel + _MISMATCH * match + self.config.penalty * steepness,
+            "total": duel + _MISMATCH * match + self._penalty(batch.progress) * steepness,
             "duel": duel,
             "match": match,
             "gap": (on_real - on_fake).mean(),
@@ -225,6 +236,12 @@ class Model(VideoModel):
         pairs = {"real": (real, own), "generated": (fake, own), "other": (real, own.roll(1, 0))}
         scores = {name: self.discriminator(*pair) for name, pair in pairs.items()}
         return scores, self.clips(fake)
+
+    def _penalty(self, progress: float) -> float:
+        """λ when so much of the whole training is over."""
+        begun = self.config.autoencoder_share
+        strict = 1 - (progress - begun) / (1 - begun) / _EASED
+        return self.config.penalty * _STRICT ** min(max(strict, 0.0), 1.0)
 
     def _some(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """What some clips of the batch tell, and their tokens."""

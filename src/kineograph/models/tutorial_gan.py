@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from kineograph.core.errors import RequestError
 from kineograph.models import draws
 from kineograph.models.base import Graph, Phase, TensorBatch, VideoModel, VideoShape, Watch
-from kineograph.text.encoders import MeanOfEmbeddings
+from kineograph.text.encoders import MeanOfWords
 
 NOISE = 100
 EMBEDDING = 10
@@ -85,7 +85,8 @@ class Model(VideoModel):
             )
         self.config, self.shape = config, shape
         self.noise_shape = (shape.num_frames, NOISE)
-        self.embedding = MeanOfEmbeddings(vocabulary_size, EMBEDDING)  # in no phase: see above
+        words = nn.Embedding(vocabulary_size, EMBEDDING, padding_idx=0)
+        self.embedding = MeanOfWords(words)  # in no phase: see above
         self.generator = Generator()
         self.discriminator = Discriminator()
         self.phases = [

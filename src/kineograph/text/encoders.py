@@ -19,12 +19,16 @@ _PLACES = 128  # tokens whose places are told apart
 _HEADS, _BLOCKS = 4, 2
 
 
-class MeanOfEmbeddings(nn.Module):
-    """The tutorial's text: the mean of the words' embeddings, deaf to their order."""
+class MeanOfWords(nn.Module):
+    """The tutorial's text: the mean of the words, deaf to their order.
 
-    def __init__(self, vocabulary_size: int, features: int) -> None:
+    ``embedding`` maps token ids (B, L) => vectors (B, L, D), 0 for padding: `torch.nn.Embedding`,
+    which learns them, or those of a language model (`pretrained.py`).
+    """
+
+    def __init__(self, embedding: nn.Module) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, features, padding_idx=0)
+        self.embedding = embedding
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, L), 0 for padding => vectors (B, D)."""

@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kineograph.core.errors import RequestError
-from kineograph.text.encoders import Signs
 from kineograph.text.tokenizer import CaptionTokenizer
 
 _REMEMBERED = 2**26  # numbers of hidden states, 256 MiB; captions repeat, and reading takes long
@@ -66,15 +65,6 @@ def tokenizer_for(captions: Iterable[str], language_model: str) -> CaptionTokeni
     places = max(getattr(settings, "max_position_embeddings", None) or 0, 0) or _LONGEST
     tokenizer.enable_truncation(min(places, opened.model_max_length, _LONGEST) - 2)
     return CaptionTokenizer(tokenizer, SHIFT)
-
-
-def word_vectors(
-    vocabulary_size: int, features: int, language_model: LanguageModel | None
-) -> nn.Module:
-    """Token ids (B, L), 0 for padding => words (B, L, D), 0 for padding: who gives them."""
-    if language_model is None:
-        return Signs(vocabulary_size, features)
-    return WordsInContext(language_model, features)
 
 
 class LanguageModel:
