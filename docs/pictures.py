@@ -35,6 +35,8 @@ from kineograph.models.base import TensorBatch, noise_for, to_frames, to_model
 from kineograph.models.objects import REACH
 from kineograph.recipes import SOURCES, build
 from kineograph.sampling.pipeline import Pipeline
+from kineograph.text.encoders import BagOfWords, Signs
+from kineograph.text.pretrained import ReaderConfig
 
 MEDIA = Path(__file__).resolve().parent / "media"
 # The colours of a report by day. Paper is drawn as well, since pages may be light or dark.
@@ -308,8 +310,9 @@ NEW = ("circle moving up-right", "circle moving up")
 
 
 def text(pipeline: Pipeline) -> Sheet:
-    """Cosines of captions with words, and with the two prompts that are in no caption."""
-    encoder = pipeline.model.discriminator.text
+    """As a flow hears them: cosines of captions with words, and with the two new prompts."""
+    torch.manual_seed(0)
+    encoder = BagOfWords(Signs(pipeline.tokenizer.vocabulary_size, ReaderConfig.text_features))
     rows, columns = (*KNOWN, *NEW), (*WORDS, *NEW)
     of_rows, of_columns = (
         F.normalize(encoder(tokens_of(pipeline, names)), dim=1) for names in (rows, columns)

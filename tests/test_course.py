@@ -47,6 +47,17 @@ def test_both_languages_have_the_same_code(notebook: Path) -> None:
         assert re.search("[\u4e00-\u9fff]", text), text
 
 
+@pytest.mark.parametrize("notebook", COURSE, ids=name)
+def test_what_it_says_was_kept_from_a_whole_run_in_both_languages(notebook: Path) -> None:
+    ran = [cell for cell in told(notebook) if cell["cell_type"] == "code"]
+    others = [cell for cell in told(CHINESE / notebook.name) if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in ran] == [*range(1, len(ran) + 1)]
+    assert [cell["outputs"] for cell in ran] == [cell["outputs"] for cell in others]
+    said = json.dumps([cell["outputs"] for cell in ran])
+    assert "image/png" in said
+    assert not re.search(r"/(home|root|tmp|work)/|Traceback", said)
+
+
 @pytest.mark.parametrize("notebook", ALL, ids=name)
 def test_it_opens_in_colab_where_nothing_is_installed(notebook: Path) -> None:
     assert told(notebook)[0]["cell_type"] == "markdown"

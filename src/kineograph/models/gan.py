@@ -241,7 +241,8 @@ class Model(VideoModel):
         """λ when so much of the whole training is over."""
         begun = self.config.autoencoder_share
         strict = 1 - (progress - begun) / (1 - begun) / _EASED
-        return self.config.penalty * _STRICT ** min(max(strict, 0.0), 1.0)
+        factor: float = _STRICT ** min(max(strict, 0.0), 1.0)
+        return self.config.penalty * factor
 
     def _some(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
         """What some clips of the batch tell, and their tokens."""
