@@ -55,6 +55,10 @@ def test_frames_of_another_layout_are_refused(frames: np.ndarray) -> None:
         Clip(frames, "x")
 
 
+def test_what_a_clip_says_of_itself_is_one_line() -> None:
+    assert repr(CLIP) == "Clip('circle moving down', 10 frames of 64×64 at 10/s)"
+
+
 def test_a_clip_plays_in_a_notebook_by_itself(tmp_path: Path) -> None:
     html = CLIP._repr_html_()
     page = Tags(html)

@@ -41,7 +41,7 @@ class Facts:
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clip:
     """A video with its caption.
 
@@ -59,6 +59,11 @@ class Clip:
                 "Clip.frames must be uint8 of shape (T, H, W, 3), "
                 f"not {self.frames.dtype} of shape {self.frames.shape}"
             )
+
+    def __repr__(self) -> str:
+        """Without its thousands of pixels."""
+        frames, height, width, _ = self.frames.shape
+        return f"Clip({self.caption!r}, {frames} frames of {width}×{height} at {self.fps:g}/s)"
 
     def _repr_html_(self) -> str:
         """In a notebook a clip shows itself, playing: small ones as WebP, large ones as MP4."""
