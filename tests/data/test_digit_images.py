@@ -128,6 +128,7 @@ PIXELS, LABELS = numbered(20)
         (idx(PIXELS[:19]), "19 images, .* 20 labels"),
         (idx(np.zeros_like(PIXELS)), "is black"),
     ],
+    ids=lambda given: given if isinstance(given, str) else "data",  # zipped ones hold the time
 )
 def test_a_wrong_file_of_images_is_explained(tmp_path: Path, data: bytes, says: str) -> None:
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(data)
