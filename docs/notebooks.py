@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -34,20 +33,11 @@ def run(name: str, folder: str) -> None:
     translated = nbformat.read(translation, as_version=4)
     for cell, ran in zip(translated.cells, notebook.cells, strict=True):
         if ran.cell_type == "code":
-            ran.outputs = without(folder, ran.outputs)
             cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
     notebook.metadata = nbformat.from_dict(metadata)  # without which Python it was
     for each, to in ((notebook, path), (translated, translation)):
-        to.write_text(nbformat.writes(each) + "\n", encoding="utf-8")
-
-
-def without(folder: str, told: Any) -> Any:
-    """An output that does not say where on this computer it was made."""
-    if isinstance(told, str):
-        return told.replace(folder, ".")
-    if isinstance(told, dict):
-        return type(told)({key: without(folder, each) for key, each in told.items()})
-    return [without(folder, each) for each in told] if isinstance(told, list) else told
+        text = nbformat.writes(each).replace(folder, ".")  # where on this computer it was made
+        to.write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -57,8 +47,8 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := {*asked.names} - {*NAMES}:
         parser.error(f"not there: {', '.join(unknown)}")
-    bin_ = Path(sys.executable).parent  # for lines that begin with "!"
-    os.environ["PATH"] = f"{bin_}{os.pathsep}{os.environ['PATH']}"
+    commands = Path(sys.executable).parent  # for lines that begin with "!"
+    os.environ["PATH"] = f"{commands}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.names:
             begun = time.monotonic()
