@@ -1,6 +1,6 @@
 """What does `training.compile` gain, and what does it cost the first time and every time?
 
-    python benchmarks/compile.py [tutorial tutorial-gan]
+    python benchmarks/compile.py [tutorial shapes]
 
 A training line by line and a compiled one take turns, step by step, in one process; compiled ones
 begin in processes of their own, once with nothing kept from before and once with what the first
@@ -27,7 +27,7 @@ from kineograph.training.environment import environment
 from kineograph.training.loop import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "compile.json"
-RECIPES = ("tutorial", "tutorial-gan")
+RECIPES = ("tutorial",)
 STEPS = 8
 
 

@@ -204,9 +204,15 @@ def live() -> list[str]:
     models = results("time_to_accuracy")["models"]
     told = []
     for name in NAMES:
-        if name in models:
-            checks = models[name]["accuracy_over_time"]
-            shares = ", ".join(f"{percent(share)} after {at:.0f} s" for at, share in checks)
+        if checks := models.get(name, {}).get("accuracy_over_time"):
+            levels = [(at, percent(share)) for at, share in checks]
+            before, after = [(0, ""), *levels], [*levels[1:], (0, "")]
+            turns = [  # what says the same as both of its neighbours says nothing
+                f"{share} after {at:.0f} s"
+                for (_, last), (at, share), (_, then) in zip(before, levels, after, strict=False)
+                if not last == share == then
+            ]
+            shares = ", ".join(turns)
             told.append(f"- {NAMES[name]}: {shares}.")
     return told
 

@@ -1,7 +1,7 @@
 """Draw the pictures of how-it-works.md from the project's own code and two trained models.
 
     kineograph train shapes --out runs/shapes --minutes 18
-    kineograph train tutorial-gan --out runs/tutorial-gan --training.steps 250
+    kineograph train tutorial-gan --out runs/tutorial-gan --minutes 8 --model.drawing-width 32
     python docs/pictures.py --flow runs/shapes --gan runs/tutorial-gan
 
 What they show was computed by the models. Prompts and clips were chosen for what a still can tell,

@@ -131,10 +131,10 @@ class _Refining:
     ) -> None:
         settings.check()
         self.settings, self.pipeline = settings, _begun(recipe, settings.run, shape)
-        if recipe.training.stop_at is not None:
+        if recipe.training.stop_at is not None or recipe.training.keep == "best":
             raise RequestError(
-                "A refinement cannot stop at an accuracy.",
-                "That would use what is held out. Leave training.stop_at out.",
+                "A refinement cannot end where it was most accurate, or at an accuracy.",
+                "That would use what is held out. Leave training.stop_at and training.keep out.",
             )
         self.training = _slower(recipe.training, settings.learning_rate)
         unseen = captions_never_seen(recipe.source, recipe.data, settings.measured, recipe.seed)

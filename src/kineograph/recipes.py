@@ -276,7 +276,7 @@ def _further(begun: Recipe, how: str, minutes: float, seed: int) -> Recipe:
     return replace(
         begun,
         name=f"{begun.name.removesuffix(f'-{how}')}-{how}",
-        training=replace(begun.training, minutes=minutes, stop_at=None),
+        training=replace(begun.training, minutes=minutes, stop_at=None, keep="last"),
         seed=seed,
         refine=None,
         distill=None,

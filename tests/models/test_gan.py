@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from kineograph.core.errors import RequestError
-from kineograph.models.base import TensorBatch, VideoShape
+from kineograph.models.base import TensorBatch, VideoShape, lasting
 from kineograph.models.gan import Config, Model
 
 SHAPE = VideoShape(4, 16, 16)
@@ -74,6 +76,20 @@ def test_the_penalty_is_strict_at_first() -> None:
     fresh = model(autoencoder_share=0.1, penalty=0.02)
     found = [fresh._penalty(progress) for progress in (0.0, 0.1, 0.28, 0.46, 1.0)]
     assert found == pytest.approx([6.0, 6.0, 0.02 * 300**0.5, 0.02, 0.02])
+
+
+def test_a_trained_one_goes_on_with_the_penalty_of_its_end() -> None:
+    fresh = model(penalty=0.02)
+    given = batch(torch.ones(3, 2, dtype=torch.int64))
+    (phase,) = {each.name: each for each in lasting(fresh.phases) if "disc" in each.name}.values()
+
+    def loss(losses: Callable[..., dict[str, torch.Tensor]], progress: float) -> float:
+        torch.manual_seed(0)
+        return losses(replace(given, progress=progress))["total"].item()
+
+    of_its_end = loss(fresh.discriminator_losses, 1.0)
+    assert loss(phase.losses, 0.0) == of_its_end
+    assert loss(fresh.discriminator_losses, 0.0) > of_its_end
 
 
 def test_a_coin_shows_one_side_or_the_other() -> None:

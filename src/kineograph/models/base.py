@@ -67,9 +67,16 @@ class Phase:
 def lasting(phases: Sequence[Phase]) -> list[Phase]:
     """The phases that last to the end of a training, from its start on.
 
-    With them a trained model goes on; what ended before, as an autoencoder, stays as it is.
+    With them a trained model goes on as it was at its end; what ended before, as an autoencoder,
+    stays as it is.
     """
-    return [replace(phase, start=0.0) for phase in phases if phase.stop == 1.0]
+
+    def at_the_end(phase: Phase) -> Phase:
+        return replace(
+            phase, start=0.0, losses=lambda batch: phase.losses(replace(batch, progress=1.0))
+        )
+
+    return [at_the_end(phase) for phase in phases if phase.stop == 1.0]
 
 
 @dataclass(frozen=True)

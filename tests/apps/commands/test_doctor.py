@@ -76,7 +76,7 @@ def test_the_speed_test_trains_the_recipe_of_the_demo(
     done = call("doctor", "--json")
     found = done.json["findings"]
     assert "speed" in found
-    if "clips/s" in found["speed"]["found"]:  # where the machine is busy there may be no step
+    if "a minute" in found["speed"]["found"]:  # where the machine is busy there may be no step
         assert "steps, then generates and judges" in found["demo here"]["found"]
     assert "to see how fast" in done.err
     assert not list(Path().iterdir())
@@ -89,22 +89,22 @@ def test_a_machine_that_does_no_step_in_time_is_told(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("rate", "recorded", "says", "remedy"),
+    ("step", "recorded", "says", "remedy"),
     [
-        (150, RECORDED, "trains for about 5:30, 193 steps, then", ""),
-        (150, RECORDED, "the 175 of the benchmark take 4:58", ""),
-        (15_000, RECORDED, "trains for about 0:17, 1,000 steps", ""),
-        (15, RECORDED, "19 steps", "kineograph demo --minutes 50"),
-        (15, None, "19 steps", ""),
+        (1.7, RECORDED, "trains for about 5:30, 194 steps, then", ""),
+        (1.7, RECORDED, "the 175 of the benchmark take 4:57", ""),
+        (0.02, RECORDED, "trains for about 0:20, 1,000 steps", ""),
+        (17.0, RECORDED, "19 steps", "kineograph demo --minutes 50"),
+        (17.0, None, "19 steps", ""),
     ],
 )
 def test_a_speed_is_told_beside_the_usual_one(
-    monkeypatch: pytest.MonkeyPatch, rate: float, recorded: Any, says: str, remedy: str
+    monkeypatch: pytest.MonkeyPatch, step: float, recorded: Any, says: str, remedy: str
 ) -> None:
-    monkeypatch.setattr(doctor, "measure_speed", lambda _: Speed(rate, 256, 1000, recorded))
+    monkeypatch.setattr(doctor, "measure_speed", lambda _: Speed(step, 1024, 1000, recorded))
     (_, speed, _), (_, demo, what_to_do) = doctor._speed()
-    assert f"{rate:,} clips/s" in speed
-    assert ("149 on 2 cores, 256 a step (2026-11-27)" in speed) == bool(recorded)
+    assert f"{60 / step:,.1f} steps a minute, each of 1,024 clips" in speed
+    assert ("35.0 on 2 cores (2026-11-27)" in speed) == bool(recorded)
     assert says in demo
     assert remedy in what_to_do
     assert bool(remedy) == bool(what_to_do)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kineograph.apps import terminal
 from kineograph.apps.commands.making import DEMO_MINUTES
-from kineograph.apps.speed import TRIAL_BATCH, measure_speed
+from kineograph.apps.speed import measure_speed
 from kineograph.apps.terminal import Answer
 from kineograph.core import machine
 
@@ -158,19 +158,19 @@ def _speed() -> Iterator[Finding]:
         )
         return
     limit, usual = 60 * DEMO_MINUTES, speed.recorded
-    told = f"{speed.clips_per_second:,.0f} clips/s in training, {TRIAL_BATCH} a step"
+    told = f"{60 / speed.step:,.1f} steps a minute, each of {speed.batch_size:,} clips"
     if usual:
-        recorded = f"{speed.recorded_clips_per_second:,.0f} on {usual['machine']}"
-        told += f"; {recorded}, {speed.batch_size} a step ({usual['date']})"
+        recorded = f"{60 * usual['steps'] / usual['seconds']:,.1f} on {usual['machine']}"
+        told += f"; {recorded} ({usual['date']})"
     yield "speed", told, ""
-    whole = min(speed.seconds(speed.steps), limit)
-    steps = round(whole / speed.seconds(1))
+    whole = min(speed.steps * speed.step, limit)
+    steps = round(whole / speed.step)
     said = (
         f"trains for about {terminal.duration(whole)}, {steps:,} steps, then generates and judges"
     )
     remedy = ""
     if usual:
-        needed = speed.seconds(usual["steps"])
+        needed = usual["steps"] * speed.step
         said += f"; the {usual['steps']:,} of the benchmark take {terminal.duration(needed)}"
         if needed > 2 * limit:
             minutes = round(needed / 60)
