@@ -156,7 +156,7 @@ def sample(diffusion: Any, captions: Tensor, size: int) -> np.ndarray:
 
 
 def reader(device: torch.device) -> Text:
-    """Captions => vectors (N, 64), those of our own families' bags of words."""
+    """Captions => vectors (N, 64), bags of fixed words, as the flow's."""
     tokenizer = CaptionTokenizer.train(CAPTIONS)
     encoder = BagOfWords(Signs(tokenizer.vocabulary_size, FEATURES)).to(device)
 

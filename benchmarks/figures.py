@@ -106,10 +106,11 @@ def roofline() -> list[str]:
     found = results("roofline")
     rows = [
         [family, part, f"{each['gflop']:.2f}", f"{each['ms']:.1f}", percent(each["share"], 0)]
-        for family, parts in found["families"].items()
-        for part, each in parts.items()
+        for family, told in found["families"].items()
+        for part, each in told["work"].items()
     ]
-    rate = f"{found['matrix_rate'] / 1e12:.2f} TFLOP/s in {found['precision']}"
+    rates = {each["precision"]: each["matrix_rate"] / 1e12 for each in found["families"].values()}
+    rate = ", ".join(f"{rate:.2f} TFLOP/s in {precision}" for precision, rate in rates.items())
     told = f"Batches of {found['batch']}. The machine's own rate in that run: {rate}."
     head = ["family", "what", "GFLOP", "ms", "of the machine's rate"]
     return [*table(head, rows), "", told, where(found)]
@@ -158,7 +159,8 @@ def compiled() -> list[str]:
         step, first = each["seconds_of_a_step"], each["seconds_of_the_first_step"]
         pays = each["steps_until_it_pays"]
         cells = [f"{step['line_by_line']:.2f}", f"{step['compiled']:.2f}", f"{each['ratio']:.2f}"]
-        cells += [f"{first[key]:.0f} s, {pays[key]:,} steps" for key in ("nothing_kept", "kept")]
+        for key in ("nothing_kept", "kept"):
+            cells.append(f"{first[key]:.0f} s, {f'{pays[key]:,} steps' if pays[key] else 'never'}")
         rows.append([f"`{recipe}`", *cells])
     head = ["recipe", "s a step", "compiled", "ratio", "first step, and when it has paid"]
     return [*table([*head, "the same with code that is kept"], rows), "", where(found)]

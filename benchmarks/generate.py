@@ -25,7 +25,7 @@ from typing import Any
 from time_to_accuracy import RACERS
 
 from kineograph import api, recipes
-from kineograph.training.environment import environment
+from kineograph.training.environment import choose_device, environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "generate.json"
 PROMPT = "circle moving up-right"
@@ -61,7 +61,7 @@ def measure(recipe: str, steps: list[int], folder: Path) -> dict[str, Any]:
     short = {"training": {"steps": 2, "batch_size": 4, "evaluate_every": 0}}
     model = folder / recipe
     api.train(recipes.resolve(recipe, short), model)
-    pipeline = api.load(model)
+    pipeline = api.load(model, choose_device("auto").type)
     make = functools.partial(pipeline, PROMPT)
     one = {n: median_seconds(functools.partial(make, 1, num_inference_steps=n)) for n in steps}
     many = {

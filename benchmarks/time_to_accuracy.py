@@ -5,8 +5,8 @@
     python benchmarks/time_to_accuracy.py --ddpm 1      # beside the plain recipe of `ddpm.py`, too
 
 Prints how many times as often a family's clips do what their prompts say, and writes
-``benchmarks/results/time_to_accuracy.json``, which the README and the demo quote. All of them use
-the GPU where there is one.
+``benchmarks/results/time_to_accuracy.json``, which the README and the demo quote. All of them are
+trained on the GPU where there is one.
 """
 
 from __future__ import annotations

@@ -31,9 +31,10 @@ from kineograph.data.clip import Batch, Clip
 from kineograph.evaluation.page import exposure
 from kineograph.evaluation.tracker import track
 from kineograph.evaluation.verifier import verify_clip
+from kineograph.lessons import recipe_of
 from kineograph.models.base import TensorBatch, noise_for, to_frames, to_model
 from kineograph.models.objects import REACH
-from kineograph.recipes import SOURCES, build
+from kineograph.recipes import SOURCES
 from kineograph.sampling.pipeline import Pipeline
 from kineograph.text.encoders import BagOfWords, Signs
 from kineograph.text.pretrained import ReaderConfig
@@ -85,7 +86,7 @@ class Sheet:
 
 def real(pipeline: Pipeline, indices: Sequence[int]) -> Batch:
     """Clips of the model's source that no training has seen."""
-    recipe = build(pipeline.info["recipe"])
+    recipe = recipe_of(pipeline)
     source = registry.load(SOURCES, recipe.source).Source(recipe.data)
     batch: Batch = source.batch(np.array(indices), EVALUATION_SEED)
     return batch

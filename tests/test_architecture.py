@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import kineograph
-from kineograph.core import config, registry
+from kineograph.apps.commands import settings
+from kineograph.core import registry
 
 DRAWN = (
     "core < data < text < models < training < sampling < evaluation < recipes"
@@ -184,7 +185,9 @@ def test_every_setting_of_a_plugin_is_explained(package: str, name: str) -> None
     plugin = registry.load(package, name)
     assert plugin.__doc__, "a plugin says in its docstring what it is"
     assert plugin.Config.__dataclass_params__.frozen
-    assert set(config.field_help(plugin.Config)) == set(plugin.Config.__dataclass_fields__)
+    told = settings.of_class(Path(plugin.__file__), "Config", {})
+    assert set(told) == set(plugin.Config.__dataclass_fields__)
+    assert not [name for name, text in told.items() if not text or text.startswith(" (")]
 
 
 def undocumented_fields(code: str) -> list[str]:

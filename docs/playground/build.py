@@ -45,7 +45,7 @@ def build(out: Path) -> None:
 
 
 def runtime(out: Path) -> None:
-    """The files of onnxruntime-web that the page needs, with their licence."""
+    """The files of onnxruntime-web that the page needs, and whose they are."""
     npm = shutil.which("npm")
     if npm is None:
         raise SystemExit(

@@ -87,9 +87,9 @@ class TrainResult:
         return resume_command(self.folder)
 
 
-def load(folder: str | Path) -> Pipeline:
+def load(folder: str | Path, device: str = "cpu") -> Pipeline:
     """Open a model folder, a run folder, or a model of the Hub; see `Pipeline.load`."""
-    return Pipeline.load(folder)
+    return Pipeline.load(folder, device)
 
 
 def generate(
@@ -346,8 +346,7 @@ def _train(
         pipeline = Pipeline(model.eval(), tokenizer, {})
         clips = pipeline.batch([live.prompts[i] for i in mine], mine, _CHECK_SEED)
         model.train(before)
-        every = making.gathered(clips)
-        shown = [every[i % making.size][i // making.size] for i in range(len(live.prompts))]
+        shown = making.in_order(clips)
         found = live(shown, step) if world.leads else {}
         if world.leads and whole and not model.language_model:  # that it can be tried meanwhile
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -317,35 +317,3 @@ def test_merge_lets_the_second_win_and_changes_neither() -> None:
     assert merged == {"training": {"steps": "2", "compile": True}, "seed": 1, "out": "x"}
     assert base == {"training": {"steps": 1, "compile": True}, "seed": 1}
     assert extra == {"training": {"steps": "2"}, "out": "x"}
-
-
-# ---- field_help --------------------------------------------------------------------------------
-
-
-def test_help_is_the_string_below_the_field_on_one_line() -> None:
-    assert config.field_help(Training) == {
-        "steps": "Optimiser steps.",
-        "learning_rate": "Step size, at the top of its schedule.",
-        "checkpoint_every": "Steps between checkpoints; none for no checkpoints.",
-    }
-
-
-def test_help_is_inherited_and_found_in_classes_inside_functions() -> None:
-    @dataclass(frozen=True)
-    class Longer(Training):
-        """More steps."""
-
-        steps: int = 5000
-        """More optimiser steps."""
-        warmup: int = 10
-        """Steps until
-the full rate."""
-
-    assert config.field_help(Longer) == config.field_help(Training) | {
-        "steps": "More optimiser steps.",
-        "warmup": "Steps until the full rate.",
-    }
-
-
-def test_a_class_without_source_has_no_help() -> None:
-    assert config.field_help(make_dataclass("C", [("a", int, 1)])) == {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kineograph.apps.commands import settings
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError
 
@@ -104,9 +105,9 @@ def test_a_file_of_ones_own_is_loaded_once(tmp_path: Path, monkeypatch: pytest.M
 def test_the_settings_of_ones_own_file_are_read_and_explained(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("from __future__ import annotations\n" + PLUGIN)
-    settings = registry.load("kineograph.data.sources", str(file)).Config
-    assert config.build(settings, {"size": "3"}).size == 3
-    assert config.field_help(settings) == {"size": "How large."}
+    loaded = registry.load("kineograph.data.sources", str(file))
+    assert config.build(loaded.Config, {"size": "3"}).size == 3
+    assert settings.of_class(file, "Config", {}) == {"size": "How large. (1)"}
 
 
 def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:

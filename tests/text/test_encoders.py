@@ -87,7 +87,7 @@ def test_padding_changes_nothing() -> None:
     for encoder in (
         MeanOfWords(nn.Embedding(10, 4, padding_idx=0)),
         BagOfWords(Signs(10, 4)),
-        HeardWords(Signs(10, 4), 10, 4, 3, 2, 0.1).eval(),
+        HeardWords(Signs(10, 6), 10, 6, 3, 2, 0.1).eval(),  # of any number of features
     ):
         short = encoder(torch.tensor([[1, 2]]))
         assert torch.allclose(short, encoder(torch.tensor([[1, 2, 0, 0]])), atol=1e-5)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from kineograph.core.errors import MachineError, RequestError
-from kineograph.models.base import VideoModel
+from kineograph.models.base import Phase, VideoModel
+from kineograph.training import resume
+from kineograph.training.ema import EMA
 from kineograph.training.loop import Hooks, Status, Trainer
 
 Make = Callable[..., Trainer]
@@ -70,6 +77,55 @@ def test_who_renders_the_clips_does_not_matter(trainer: Make, tmp_path: Path) ->
     second.resume()
     second.run()
     assert files(tmp_path / "alone", 6) == files(tmp_path / "two", 6)
+
+
+def test_a_signal_to_the_whole_job_leaves_those_who_render(trainer: Make, tmp_path: Path) -> None:
+    """As torchrun and a cluster send it: the training itself says when they end."""
+
+    before = multiprocessing.active_children()  # of other tests, perhaps
+
+    def progress(status: Status) -> None:
+        if status.step == 2:
+            workers = [each for each in multiprocessing.active_children() if each not in before]
+            assert len(workers) == 2
+            for worker in workers:
+                os.kill(worker.pid, signal.SIGTERM)
+            time.sleep(0.2)
+            assert all(worker.is_alive() for worker in workers)
+
+    assert trainer(tmp_path, Hooks(progress), loader_workers=2).run() == "finished"
+
+
+class Tiny(nn.Linear):
+    """A model of one phase."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.phases = [Phase("all", [*self.parameters()], lambda batch: {})]
+
+
+def state_of(model: Any) -> resume.State:
+    return resume.State(model, EMA(model, 0.0), {"all": torch.optim.AdamW(model.parameters())})
+
+
+def test_moments_go_where_their_weights_are() -> None:
+    """On a GPU the optimisers look there for all of them; "meta" is what every machine has."""
+    here = state_of(Tiny())
+    here.model(torch.ones(1, 2)).sum().backward()
+    here.optimizers["all"].step()
+    with torch.device("meta"):
+        there = state_of(Tiny())
+    there.restore(here.snapshot())
+    moments = [t for each in there.optimizers["all"].state.values() for t in each.values()]
+    assert len(moments) == 6
+    assert {tensor.device.type for tensor in moments} == {"meta"}
+
+
+def test_the_newest_checkpoint_has_the_highest_number(tmp_path: Path) -> None:
+    for step in (999_500, 1_000_000, 500):
+        (tmp_path / f"step-{step:06d}").mkdir()
+    names = [path.name for path in resume.checkpoints(tmp_path)]
+    assert names == ["step-000500", "step-999500", "step-1000000"]
 
 
 def test_the_best_checkpoint_stays_with_the_newest(trainer: Make, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from kineograph.core.errors import RequestError
+from kineograph.core.errors import MachineError, RequestError
 from kineograph.training.environment import choose_device
 from kineograph.training.loop import Hooks, Status, Trainer
 from kineograph.training.metrics_log import read_metrics
@@ -113,6 +113,9 @@ def test_the_best_may_be_kept_instead_of_the_last(trainer: Make, tmp_path: Path)
         ("minutes", 0.0),
         ("stop_at", 95),
         ("ema", 0.995),
+        ("gradient_clip", -1.0),
+        ("warmup", 1.5),
+        ("cooldown", -1.0),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
@@ -134,3 +137,14 @@ def test_it_trains_in_the_precision_that_is_faster_here(
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(RequestError, match="no device"):
         choose_device("abacus")
+    with pytest.raises(RequestError, match='Nothing here runs on "meta"'):
+        choose_device("meta")
+
+
+def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(MachineError, match="2 CUDA devices, and no cuda:2"):
+        choose_device("auto")

@@ -16,6 +16,7 @@ from kineograph.core.errors import DiskFullError, MachineError, RequestError
 from kineograph.core.files import locked, seal
 from kineograph.models.base import TensorBatch
 from kineograph.training import resume
+from kineograph.training.distributed import World
 from kineograph.training.loop import Hooks, Trainer
 from kineograph.training.metrics_log import read_metrics
 
@@ -142,6 +143,22 @@ def test_where_memory_does_not_do_for_a_single_clip_it_says_so(
     altered(run, "autoencoder", alter)
     with pytest.raises(MachineError, match="not enough memory to learn from 1 clips"):
         run.run()
+
+
+def test_one_of_several_processes_does_not_divide_alone(
+    trainer: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others would wait for what it has done once more."""
+    run = trainer(tmp_path)
+    monkeypatch.setattr(World, "largest", lambda self, *values: [*values])
+    run.stepper.world = World(1, 2)
+
+    def alter(batch: TensorBatch, found: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    altered(run, "autoencoder", alter)
+    with pytest.raises(MachineError, match="in this process"):
+        run.stepper(run.place, 0.0)
 
 
 def test_a_full_disk_leaves_the_checkpoints_that_are_there(

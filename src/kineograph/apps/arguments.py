@@ -111,8 +111,9 @@ def _split(command: Command, words: Sequence[str]) -> tuple[list[str], dict[str,
             continue
         _check_option(key, own, takes_settings(command))
         found.append(word)
-        number = waiting and re.match(r"-(\d|\.\d|inf|nan)", waiting[0])
-        if "=" not in word and waiting and (number or not waiting[0].startswith("-")):
+        from kineograph.core.config import is_value
+
+        if "=" not in word and waiting and is_value(waiting[0]):
             found.append(waiting.pop(0))
     if not found:
         return rest, {}

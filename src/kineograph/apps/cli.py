@@ -92,7 +92,7 @@ def _run(words: list[str], as_json: bool) -> int:
 
 
 def function(name: str, file: str = "") -> Callable[..., Any]:
-    """The function of a command: "data preview" => ``looking.data_preview``."""
+    """The function of a command: "data preview" => ``data.data_preview``."""
     module = importlib.import_module(f"kineograph.apps.commands.{file or COMMANDS[name]}")
     found: Callable[..., Any] = getattr(module, name.replace(" ", "_"))
     return found

@@ -12,7 +12,7 @@ from typing import Any
 from kineograph import api
 from kineograph.core import config, registry
 from kineograph.core.errors import RequestError
-from kineograph.core.files import check_free, write_atomically
+from kineograph.core.files import check_free, is_locked, write_atomically
 from kineograph.data.clip import Source
 from kineograph.data.video_io import animation_bytes
 from kineograph.evaluation import report
@@ -147,4 +147,8 @@ def _remove_run(folder: Path) -> None:
     """Make room for a run, but never at the cost of something that is none."""
     if any(folder.iterdir()) and not (folder / "config.toml").is_file():
         raise RequestError(f"{folder} is not a run folder.", "Choose another place.")
+    if is_locked(folder):
+        raise RequestError(
+            f"A training is running in {folder}.", "Choose another place, or stop it."
+        )
     shutil.rmtree(folder)

@@ -32,23 +32,14 @@ def measure_speed(seconds: float) -> Speed | None:
     """
     import time
 
-    import torch
-
-    from kineograph.data.sources.tutorial import Source
     from kineograph.evaluation.report import recorded_speed
-    from kineograph.models import checkpoint
-    from kineograph.models.base import VideoShape
+    from kineograph.lessons import begin
     from kineograph.recipes import resolve
-    from kineograph.text.tokenizer import CaptionTokenizer
     from kineograph.training.loop import Hooks, Trainer
 
     limits = {"minutes": seconds / 60, "evaluate_every": 0, "checkpoint_every": 0}
     trial = resolve("tutorial", {"training": limits})
-    source = Source(trial.data)
-    shape = VideoShape(*source.clip(0, 0).frames.shape[:3])
-    tokenizer = CaptionTokenizer.train(source.captions)
-    torch.manual_seed(0)
-    model = checkpoint.make(trial.family, trial.model, shape, tokenizer.vocabulary_size)
+    begun = begin(trial)
     times: list[float] = []
 
     def note(status: Status) -> None:
@@ -57,11 +48,11 @@ def measure_speed(seconds: float) -> Speed | None:
     with tempfile.TemporaryDirectory(prefix="kineograph-trial-") as folder:
         began = time.monotonic()
         trainer = Trainer(
-            model,
-            source,
-            tokenizer,
+            begun.model,
+            begun.source,
+            begun.tokenizer,
             trial.training,
-            seed=0,
+            seed=trial.seed,
             folder=Path(folder),
             hooks=Hooks(progress=note),
         )

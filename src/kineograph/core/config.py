@@ -7,9 +7,7 @@ in TOML, so a setting that may be None can be given as "none".
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import json
 import math
 import re
@@ -336,12 +334,13 @@ def parse_overrides(args: Sequence[str]) -> dict[str, Any]:
                 f'"{argument}" is not a setting.', "Write settings as --name value, like --seed 3."
             )
         if not equals:
-            value = waiting.pop(0) if waiting and _is_value(waiting[0]) else "true"
+            value = waiting.pop(0) if waiting and is_value(waiting[0]) else "true"
         _put(result, key, value)
     return result
 
 
-def _is_value(argument: str) -> bool:
+def is_value(argument: str) -> bool:
+    """Whether a word is what an option is set to, as "-3" is, and not an option."""
     return not argument.startswith("-") or bool(_NEGATIVE_NUMBER.match(argument))
 
 
@@ -364,37 +363,4 @@ def merge(base: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         result[key] = merge(old, value) if both else value  # type: ignore[arg-type]  # both says so
-    return result
-
-
-# ---- help --------------------------------------------------------------------------------------
-
-
-def field_help(cls: type) -> dict[str, str]:
-    """Field name => the string written below it in the class body, on one line.
-
-    Inherited fields are included; nested configs are asked by themselves. Fields without such a
-    string, and all fields of classes whose source is not at hand, are left out.
-    """
-    result: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            result |= _documented(base)
-    return result
-
-
-def _documented(cls: type) -> dict[str, str]:
-    try:
-        source = inspect.getsource(cls)
-    except (OSError, TypeError):
-        return {}
-    # A class inside a function is indented, and dedenting would break on strings at the margin.
-    tree = ast.parse("if True:\n" + source if source[0].isspace() else source)
-    found = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    result = {}
-    for field, below in zip(found.body, found.body[1:], strict=False):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-            continue
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            result[field.target.id] = " ".join(str(below.value.value).split())
     return result

@@ -78,11 +78,6 @@ class PromptScore:
         return [(len(group), _typical(group)) for group in groups]
 
     @property
-    def commonest_reason(self) -> str:
-        """Why most of the failed clips fail; empty where none fails."""
-        return self.failures[0][1] if self.failures else ""
-
-    @property
     def why_not_judged(self) -> str:
         """What kept the judge from judging; empty where it judged at least one clip."""
         if self.trials:

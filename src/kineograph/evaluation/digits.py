@@ -22,8 +22,6 @@ from kineograph.evaluation.findings import Findings
 from kineograph.evaluation.geometry import turns
 from kineograph.evaluation.verifier import Verdict, cannot_judge
 
-MIN_FRAMES = 4
-
 # which digit
 MIN_SCORE = 0.2
 MIN_SURE = 0.33  # the best score, where the second best will do, too

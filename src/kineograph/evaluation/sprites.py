@@ -18,16 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from kineograph.core.conventions import MAX_PROMPT_CHARACTERS
 from kineograph.data.clip import Clip
-from kineograph.data.grammar import CannotParse
 from kineograph.data.sources.sprites import Source
 from kineograph.data.sprite_sheets import ACTION, DIRECTION
 from kineograph.evaluation.findings import Findings
 from kineograph.evaluation.sprite_view import MIN_DIFFERENCE, View, planes, smoothed
-from kineograph.evaluation.verifier import Verdict
+from kineograph.evaluation.verifier import Verdict, cannot_judge
 
-MIN_FRAMES = 4
 MAX_UNEXPLAINED = 0.12  # of the squared contrast of the character, in any frame
 MAX_STRAY = 12  # pixels in a picture of 64×64 that show something beside the character
 MAX_BLUR = 1.25  # pixels, the standard deviation of a Gaussian
@@ -105,20 +102,14 @@ def verify_each(frames: np.ndarray, prompts: Sequence[str], source: Source) -> l
 
 
 def _cannot_judge(frames: np.ndarray, prompt: str, source: Source) -> str:
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        return f"The prompt has {len(prompt)} characters; the limit is {MAX_PROMPT_CHARACTERS}."
-    try:
-        source.parse(prompt)
-    except CannotParse as error:
-        return str(error)
+    if why := cannot_judge(frames, prompt, source.parse, side=0):
+        return why
     size, (height, width) = source.layout.frame_size, frames.shape[1:3]
     if height != width or height % size or not height:
         return (
             f"The video is {width}×{height} pixels; these sprites are {size}×{size}, and a video "
             "of them must be a whole number of times as large."
         )
-    if len(frames) < MIN_FRAMES:
-        return f"The video has {len(frames)} frames; an action needs at least {MIN_FRAMES}."
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -189,10 +190,11 @@ def find(folder: Path) -> Path:
             f"There is no folder {folder}.",
             f"Train one: `kineograph demo`. Kineograph comes with {' and '.join(bundled.NAMES)}.",
         )
+    name = shlex.quote(str(folder))
     if (folder / "checkpoints").is_dir():
         raise RequestError(
             f"{folder} is a run without a finished model.",
-            f"Finish it: `kineograph train {folder}/config.toml --out {folder} --resume`.",
+            f"Finish it: `kineograph train {name}/config.toml --out {name} --resume`.",
         )
     raise RequestError(f"{folder} holds no model ({CONFIG} is missing).", "Name a model folder.")
 

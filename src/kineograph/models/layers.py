@@ -9,21 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ResidualMLP(nn.Module):
-    """x + W₂ silu(W₁ silu(x)), which begins as the identity: (..., D) => (..., D)."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(features, features)
-        self.second = nn.Linear(features, features)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.silu(self.first(F.silu(x))))
-        return out
-
-
 class LinearEach(nn.Module):
     """A linear map of its own for each of R: (R, N, I) => (R, N, O)."""
 

@@ -20,7 +20,7 @@ _HEADS, _BLOCKS = 4, 2
 
 
 class MeanOfWords(nn.Module):
-    """The tutorial's text: the mean of the words, deaf to their order.
+    """The text of the GANs: the mean of the words, deaf to their order.
 
     ``embedding`` maps token ids (B, L) => vectors (B, L, D), 0 for padding: `torch.nn.Embedding`,
     which learns them, or those of a language model (`pretrained.py`).
@@ -177,7 +177,12 @@ class _Owner(nn.Module):
         self.places = nn.Parameter(0.5 * torch.randn(_PLACES, features))
         self.inp = nn.Linear(features, features)
         block = nn.TransformerEncoderLayer(
-            features, _HEADS, 2 * features, dropout=0.0, batch_first=True, norm_first=True
+            features,
+            math.gcd(features, _HEADS),
+            2 * features,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=True,
         )
         self.body = nn.TransformerEncoder(
             block, _BLOCKS, nn.LayerNorm(features), enable_nested_tensor=False

@@ -1,4 +1,5 @@
-"""A frozen pretrained language model, from a folder on disk, in the place of random signs.
+"""A frozen pretrained language model, from a folder on disk, in the place of words that
+are random or learned.
 
 What it has read of the world comes with it: "disc" is near "circle" before any training. Nothing of
 it is learned here, nothing is downloaded, and no code in its folder is run. `transformers`, an

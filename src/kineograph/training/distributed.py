@@ -81,8 +81,13 @@ class World:
 
     def each(self, function: Callable[[Any], T], things: Sequence[Any]) -> list[T]:
         """What ``function`` makes of each thing, in their order; each process does some of them."""
-        every = self.gathered([function(thing) for thing in things[self.rank :: self.size]])
-        return [every[i % self.size][i // self.size] for i in range(len(things))]
+        return self.in_order([function(thing) for thing in things[self.rank :: self.size]])
+
+    def in_order(self, mine: Sequence[T]) -> list[T]:
+        """Every ``size``-th of some things, from ``rank`` on => all of them, in their order."""
+        every = self.gathered(mine)
+        count = sum(len(each) for each in every)
+        return [every[i % self.size][i // self.size] for i in range(count)]
 
     def gathered(self, value: T) -> list[T]:
         """What every process has, in their order."""

@@ -93,8 +93,15 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise RequestError(f'There is no device "{name}".', "Choose cpu, cuda or auto.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise RequestError(f'Nothing here runs on "{name}".', "Choose cpu, cuda or auto.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise MachineError("This machine has no CUDA device that torch can use.", "Choose cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MachineError(
+            f"This machine has {torch.cuda.device_count()} CUDA devices, and no {name}.",
+            "Choose another; or begin as many processes as there are devices.",
+        )
     return device
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class Feed(Dataset[Rows]):
         if not self.workers:
             return self[step]
         if step != self._next:
+            self._coming = iter(())  # where processes are not forked, they get this object
             self._coming = self._from(step)
         self._next = step + 1
         return next(self._coming)
@@ -52,12 +54,18 @@ class Feed(Dataset[Rows]):
             batch_size=None,
             sampler=itertools.count(step),
             num_workers=self.workers,
-            collate_fn=lambda rows: rows,
+            collate_fn=_as_it_is,
             worker_init_fn=_deaf,
         )
         return iter(ahead)
 
 
+def _as_it_is(rows: Any) -> Any:
+    return rows
+
+
 def _deaf(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the training tells its workers itself."""
+    """Ctrl-C reaches all processes of a terminal, and the SIGTERM of a job's end all of the job;
+    the training tells its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

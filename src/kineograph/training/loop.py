@@ -99,7 +99,9 @@ class Trainer:
         rows = self.world.rows(config.batch_size)
         self.feed = Feed(Loader(source, config.batch_size, seed), tokenizer, workers, rows)
         self.model = model.to(self.device).train()
-        self.world.take_first([*self.model.state_dict().values()])
+        # What a language model tells of itself is on the processor, which NCCL does not reach.
+        tensors = self.model.state_dict().values()
+        self.world.take_first([each for each in tensors if each.device.type == self.device.type])
         self.ema = EMA(self.model, config.ema)
         if config.compile:
             compile_networks(self.model)

@@ -84,7 +84,8 @@ class State:
             _check_moments(found, parameter)
             state.clear()
             for what, tensor in found.items():
-                state[what] = as_part(tensor, parameter) if tensor.ndim else tensor.clone()
+                on_device = tensor.to(parameter.device, copy=True)  # a fused step looks there
+                state[what] = as_part(tensor, parameter) if tensor.ndim else on_device
         if moments:
             raise ValueError(f"moments of {', '.join(f'{name}/{n}' for name, n in moments)}")
 

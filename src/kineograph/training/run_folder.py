@@ -61,7 +61,8 @@ def resume_command(folder: Path) -> str:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Finished checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+    found = [path for path in folder.glob("step-*") if path.is_dir()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # of any number of digits
 
 
 def snapshots(folder: Path) -> list[Path]:

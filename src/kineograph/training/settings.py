@@ -78,6 +78,17 @@ class TrainingConfig:
         for name, value in positive.items():
             if value <= 0:
                 raise RequestError(f"training.{name} is {getattr(self, name)}.", "It is too small.")
+        if not self.gradient_clip >= 0:
+            raise RequestError(
+                f"training.gradient_clip is {self.gradient_clip}.",
+                "It is a length; 0 does not clip.",
+            )
+        for name in ("warmup", "cooldown"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RequestError(
+                    f"training.{name} is {getattr(self, name)}.",
+                    "It is a share of the training, 0 to 1.",
+                )
         if not 0 <= self.ema <= _WIDEST_EMA:
             raise RequestError(
                 f"training.ema is {self.ema}.",

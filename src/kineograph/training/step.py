@@ -173,6 +173,11 @@ class Stepper:
     def _halve(self, batch: list[TensorBatch], place: Place, error: RuntimeError) -> None:
         """Learn from the clips of a step in twice as many parts, from now on."""
         rows = len(batch[0].tokens)
+        if self.world.size > 1:  # others are not told, and would wait for what this one has done
+            raise MachineError(
+                f"There is not enough memory to learn from {rows} clips at once in this process.",
+                "Choose a smaller training.batch_size, or more processes.",
+            ) from error
         if rows < 2 or rows % 2:
             raise MachineError(
                 f"There is not enough memory to learn from {rows} clips at once.",
@@ -185,8 +190,6 @@ class Stepper:
             for frames, tokens in zip(some.frames.chunk(2), some.tokens.chunk(2), strict=True)
         ]
         place.parts = len(batch)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         self.say(f"Memory does not do for {rows} clips at once: from now on {rows // 2}.")
 
     def _first_not_finite(self, phases: list[Phase], batch: list[TensorBatch], place: Place) -> str:

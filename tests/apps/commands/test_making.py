@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from kineograph import api
+from kineograph.apps.commands import making
+from kineograph.core.files import locked
 from kineograph.data.clip import Clip
 from kineograph.data.sources.tutorial import Config, Source
 from kineograph.data.video_io import read_video
@@ -405,3 +407,26 @@ def test_the_demo_replaces_only_what_it_may(call: Any) -> None:
     assert Path("mine/thesis.txt").exists()
     assert call("demo", "--out", "mine", "--force", "--minutes", "nan").code == 2
     assert Path("mine/thesis.txt").exists()
+
+
+@pytest.mark.parametrize("words", [("demo",), ("refine", "run"), ("distill", "run")])
+def test_what_one_process_does_many_are_not_let_do(
+    call: Any, monkeypatch: pytest.MonkeyPatch, words: Sequence[str]
+) -> None:
+    monkeypatch.setattr(making, "together", lambda: True)
+    for name in ("refinement_of", "distillation_of"):
+        monkeypatch.setattr(api, name, lambda *_, **__: Recipe("x", "x", None, "x", None))
+    done = call(*words)
+    assert done.code == 2
+    assert "Start it without torchrun" in done.err
+    assert not everything()
+
+
+def test_the_demo_replaces_no_run_that_is_trained(call: Any) -> None:
+    Path("mine").mkdir()
+    Path("mine/config.toml").touch()
+    with locked("mine"):
+        done = call("demo", "--out", "mine", "--force")
+    assert done.code == 2
+    assert "A training is running in mine" in done.err
+    assert Path("mine/config.toml").exists()

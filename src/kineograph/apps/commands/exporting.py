@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from kineograph.evaluation.statistics import Share
     from kineograph.sampling.pipeline import Pipeline
 
-_SEED = 20_000  # of the clips that are judged; no training uses it
-
 
 def export_onnx(
     model: Path,
@@ -90,6 +88,6 @@ def _accuracy(pipeline: Pipeline, count: int) -> Share:
     asked = [
         prompts[i * len(prompts) // count % len(prompts)] for i in range(count * bool(prompts))
     ]
-    clips = pipeline.batch(asked, range(len(asked)), _SEED)
+    clips = pipeline.batch(asked, range(len(asked)), api.EVALUATION_SEED)
     judge = api.judge_of_model(pipeline)
     return accepted([judge(clip.frames, clip.caption, clip.fps) for clip in clips])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
 from kineograph.apps import terminal
 from kineograph.apps.commands.settings import plugin_file
 from kineograph.apps.terminal import Answer
 from kineograph.core.errors import RequestError
-
-if TYPE_CHECKING:
-    pass
 
 
 def recipes() -> Answer:

@@ -48,6 +48,7 @@ def demo(
     """
     from kineograph.core.files import check_free
 
+    _alone("The demo")
     folder = out or free_folder(RUNS / "demo")
     check_free(folder, force)
     from kineograph.apps import demo as whole_path
@@ -216,6 +217,7 @@ def _next(recipe: Recipe, out: Path | None) -> Path:
     """The folder of a run that goes on from another."""
     from kineograph.core.files import check_free
 
+    _alone("A refinement or distillation")
     folder = out or free_folder(RUNS / f"{_as_name(recipe.name)}-1")
     check_free(folder)
     return folder
@@ -228,6 +230,12 @@ def _gone_on(recipe: Recipe, folder: Path) -> Answer:
     with terminal.TrainingProgress() as progress:
         result = api.train(recipe, folder, hooks=Hooks(progress=progress, say=progress.note))
     return _trained(result, _example(recipe))
+
+
+def _alone(what: str) -> None:
+    """Refuse many processes, of which each would make a run of its own."""
+    if together():
+        raise RequestError(f"{what} is the work of one process.", "Start it without torchrun.")
 
 
 def _training(seed: int | None, minutes: float | None, stop_at: float | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ def show(command: str, named: str | None) -> None:
         for section, kind in (("data", "source"), ("model", "family")):
             chosen = values.get(section, {}).get(kind)
             if chosen:
-                rows = _rows(plugin_file(kind, chosen), "Config", values[section])
+                rows = of_class(plugin_file(kind, chosen), "Config", values[section])
                 _print(f"Settings of the {kind} {chosen}", section, rows)
         if not named:
             _advise("For the settings of its data and model: kineograph train RECIPE --help")
     elif named:
         if command in ("data check", "data pack"):
             named = "folder"  # what is named is one
-        rows = _rows(plugin_file("source", named), "Config", {})
+        rows = of_class(plugin_file("source", named), "Config", {})
         _print(f"Settings of the source {named}", "data", rows)
     else:
         _advise(f"For the settings of a source, --data.NAME: kineograph {command} SOURCE --help")
@@ -71,18 +71,19 @@ def _recipe(name_or_file: str) -> dict[str, Any]:
     return RECIPES[name_or_file.replace("_", "-")]()
 
 
-def _training(cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _training(cls: str, values: Mapping[str, Any]) -> dict[str, str]:
     spec = importlib.util.find_spec("kineograph.training.settings")
-    return _rows(Path(spec.origin if spec and spec.origin else ""), cls, values)
+    return of_class(Path(spec.origin if spec and spec.origin else ""), cls, values)
 
 
-def _print(title: str, section: str, rows: Iterable[tuple[str, str]]) -> None:
+def _print(title: str, section: str, rows: Mapping[str, str]) -> None:
     print(f"\n{title}:")
-    terminal.print_columns([(f"--{section}.{name.replace('_', '-')}", text) for name, text in rows])
+    options = [f"--{section}.{name.replace('_', '-')}" for name in rows]
+    terminal.print_columns([*zip(options, rows.values(), strict=True)])
 
 
-def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Fields of the class ``cls`` in ``file``: name, and what stands below it, with its value.
+def of_class(file: Path, cls: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of the class ``cls`` in ``file``: name => what stands below it, with its value.
 
     Those of the classes that it extends, imported from elsewhere, come first.
     """
@@ -93,7 +94,7 @@ def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str
     rows: dict[str, str] = {}
     for base in found.bases if found else ():
         origin = _origin(top, ast.unparse(base))
-        rows |= dict(_rows(origin, ast.unparse(base), values)) if origin else {}
+        rows |= of_class(origin, ast.unparse(base), values) if origin else {}
     for field, below in pairwise(found.body if found else ()):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
@@ -101,7 +102,7 @@ def _rows(file: Path, cls: str, values: Mapping[str, Any]) -> Iterable[tuple[str
         value = values.get(field.target.id, _default(field.value))
         shown = "" if value is ... or value == "" else f" ({_words(value)})"
         rows[field.target.id] = f"{' '.join(str(about).replace('``', '').split())}{shown}"
-    return rows.items()
+    return rows
 
 
 def _origin(top: Sequence[ast.stmt], name: str) -> Path | None:
