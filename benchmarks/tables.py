@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import figures
@@ -205,15 +206,13 @@ def live() -> list[str]:
     told = []
     for name in NAMES:
         if checks := models.get(name, {}).get("accuracy_over_time"):
-            levels = [(at, percent(share)) for at, share in checks]
-            before, after = [(0, ""), *levels], [*levels[1:], (0, "")]
-            turns = [  # what says the same as both of its neighbours says nothing
-                f"{share} after {at:.0f} s"
-                for (_, last), (at, share), (_, then) in zip(before, levels, after, strict=False)
-                if not last == share == then
-            ]
-            shares = ", ".join(turns)
-            told.append(f"- {NAMES[name]}: {shares}.")
+            spans = []
+            for level, alike in groupby(checks, lambda check: percent(check[1])):
+                first, *rest = (f"{at:.0f} s" for at, _ in alike)
+                spans.append(
+                    f"{level} " + (f"from {first} to {rest[-1]}" if rest else f"after {first}")
+                )
+            told.append(f"- {NAMES[name]}: {', '.join(spans)}.")
     return told
 
 

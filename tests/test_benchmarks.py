@@ -100,6 +100,16 @@ def test_clips_of_the_ddpm_are_judged_by_their_own_prompts_and_count_as_few_as_t
     assert found["intervals"][UNSEEN_PROMPTS[0]][1] == pytest.approx(0.658, abs=1e-3)  # 0 of 2
 
 
+def test_checks_that_say_the_same_are_told_once(
+    tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = [[14.2, 0.0], [20.0, 0.5], [30.0, 1.0], [40.0, 1.0], [50.4, 1.0]]
+    race = {"models": {"gan": {"accuracy_over_time": checks}, "ddpm": {}}}
+    monkeypatch.setattr(tables, "results", lambda name: race)
+    (line,) = tables.live()
+    assert line.endswith(": 0.0 % after 14 s, 50.0 % after 20 s, 100.0 % from 30 s to 50 s.")
+
+
 def test_the_table_has_a_column_for_the_ddpm_with_its_clips_where_it_was_raced(
     tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

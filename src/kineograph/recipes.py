@@ -262,8 +262,11 @@ def refined(
     begun: Recipe, run: str, *, minutes: float, teach: Sequence[str] = (), seed: int = 0
 ) -> Recipe:
     """The recipe of a model => one that refines the model in the folder ``run``."""
+    further = _further(begun, "refined", minutes, seed)
     return replace(
-        _further(begun, "refined", minutes, seed), refine=RefineConfig(run, tuple(teach))
+        further,
+        training=replace(further.training, keep="last"),  # the whole judge says which is best
+        refine=RefineConfig(run, tuple(teach)),
     )
 
 
@@ -276,7 +279,7 @@ def _further(begun: Recipe, how: str, minutes: float, seed: int) -> Recipe:
     return replace(
         begun,
         name=f"{begun.name.removesuffix(f'-{how}')}-{how}",
-        training=replace(begun.training, minutes=minutes, stop_at=None, keep="last"),
+        training=replace(begun.training, minutes=minutes, stop_at=None),
         seed=seed,
         refine=None,
         distill=None,

@@ -20,7 +20,7 @@ from kineograph.core.files import check_seal, is_temporary, new_folder, read_jso
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
 from kineograph.training.run_folder import checkpoints
-from kineograph.training.sharding import as_part, load, whole
+from kineograph.training.sharding import as_part, load, local, whole
 
 AVERAGE = "ema"
 """The file of a checkpoint with the weights that generate, less its ending."""
@@ -84,8 +84,8 @@ class State:
             _check_moments(found, parameter)
             state.clear()
             for what, tensor in found.items():
-                on_device = tensor.to(parameter.device, copy=True)  # a fused step looks there
-                state[what] = as_part(tensor, parameter) if tensor.ndim else on_device
+                # A count of steps is no part; a fused optimiser looks for it beside the weights.
+                state[what] = as_part(tensor, parameter if tensor.ndim else local(parameter))
         if moments:
             raise ValueError(f"moments of {', '.join(f'{name}/{n}' for name, n in moments)}")
 
