@@ -10,7 +10,8 @@ from kineograph.core.errors import RequestError
 from kineograph.data.sources import shapes
 from kineograph.models.autoencoder import AutoencoderConfig, FrameAutoencoder, check
 from kineograph.models.base import TensorBatch, VideoShape, to_model
-from kineograph.models.objects import Codes, FrameDecoder, FrameEncoder, turned
+from kineograph.models.objects import Codes, FrameDecoder, FrameEncoder, Matching, turned
+from kineograph.text.encoders import HeardWords, Signs
 
 SHAPE = VideoShape(4, 64, 64)
 
@@ -49,6 +50,35 @@ def test_an_object_keeps_its_number_through_a_clip() -> None:
     found = layout.followed(mixed[None])[0]
     assert torch.allclose(found, right, atol=1e-3) or torch.allclose(found, swapped, atol=1e-3)
     assert torch.equal(found, layout.followed(swapped[None])[0])
+
+
+def test_objects_learn_to_come_in_the_order_of_their_captions() -> None:
+    """From captions of two looks and two ways, "2 goes 5, 1 goes 6", and clips in any order; and
+    the reader of captions is not taught by it."""
+    torch.manual_seed(1)  # with which a reader that learns with it comes to an order of its own
+    layout, said = Codes(objects=2, appearance=4), torch.randint(2, (256, 2, 2))
+    captions = torch.cat([said[:, 0] + torch.tensor([1, 5]), said[:, 1] + torch.tensor([1, 5])], 1)
+    looks = torch.tensor([[1.0, -1, 1, -1], [-1, 1, 1, -1]])[said[..., 0]]
+    way = torch.tensor([-0.4, 0.4])[said[..., 1], None, None] * torch.linspace(0, 1, 5)[:, None]
+    start = torch.rand(256, 2, 1, 2) - 0.5
+    place = start + torch.cat([way, torch.zeros_like(way)], -1)  # (B, K, T, 2)
+    still = torch.ones(256, 5, 2)
+    parts = (still * 0.2, 0 * still, 0 * still[..., None].expand(-1, -1, -1, 8))
+    looks = looks[:, None].expand(-1, 5, -1, -1)
+    true = layout.join(place.transpose(1, 2), *parts, looks)
+    mixed = layout.reordered(true, torch.rand(256, 2).argsort(1))
+    assert not torch.equal(mixed, true)
+
+    text = HeardWords(Signs(10, 32), 10, 32, listeners=1, objects=2, price=0.0)
+    matching = Matching(32, layout)
+    optimizer = torch.optim.Adam([*text.parameters(), *matching.parameters()], lr=3e-3)
+    for _ in range(200):
+        ordered, unlike = matching(text(captions)[:, :, 0], mixed)
+        optimizer.zero_grad()
+        unlike.backward()
+        optimizer.step()
+    apart = (said[:, 0] != said[:, 1]).any(1)  # else either order is right
+    assert torch.equal(ordered[apart], true[apart])
 
 
 def test_how_it_is_turned_is_known_before_anything_is_learned() -> None:

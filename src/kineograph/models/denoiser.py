@@ -161,7 +161,11 @@ class Denoiser(nn.Module):
         and says how much of the guess is to be kept: what goes along one axis has nothing across
         it, exactly. σ is that of each number in each frequency.
         """
-        heard = torch.where(prompted[:, None, None, None], self.text(tokens), self.no_text)
+        return self.hearing(noisy, t, self.text(tokens), prompted)
+
+    def hearing(self, noisy: Tensor, t: Tensor, heard: Tensor, prompted: Tensor) -> Tensor:
+        """The same, of captions whose words are heard already (B, objects, listeners, F)."""
+        heard = torch.where(prompted[:, None, None, None], heard, self.no_text)
         clean = _compiled() if self.compiled else Denoiser._clean
         return clean(self, noisy, t, heard)
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kineograph.models import draws
+from kineograph.models import draws, objects
 from kineograph.models.autoencoder import FrameAutoencoder, check
 from kineograph.models.base import (
     Graph,
@@ -44,6 +44,7 @@ from kineograph.models.meanings import MeaningAutoencoder
 from kineograph.text.pretrained import LanguageModel
 
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
+_MATCHING = 0.1  # of its loss beside the flow's, so that gradients are not clipped for it
 _WAYS = ("noise", "ends", "captions", "prompted")  # what a step of distilling shares
 
 
@@ -67,7 +68,7 @@ class Model(VideoModel):
     """Autoencoder and denoiser, with their objectives."""
 
     default_steps = 8
-    training_only = ("autoencoder.encoder",)
+    training_only: tuple[str, ...] = ("autoencoder.encoder", "matching")
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
@@ -88,9 +89,14 @@ class Model(VideoModel):
         layout, frames = self.autoencoder.layout, self.autoencoder.frames
         self.noise_shape = (frames, layout.features)
         self.denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
+        learning = [*self.denoiser.parameters()]
+        self.matching = None
+        if isinstance(layout, objects.Codes) and layout.objects > 1:
+            self.matching = objects.Matching(config.text_features, layout)
+            learning += self.matching.parameters()
         denoising = Phase(
             "denoiser",
-            list(self.denoiser.parameters()),
+            learning,
             self.denoiser_losses,
             start=config.autoencoder_share,
         )
@@ -106,23 +112,27 @@ class Model(VideoModel):
         Times are logit-normal (Esser et al. 2024, §3.1).
         """
         codes = self.autoencoder.codes(batch)
-        self.denoiser.measure(codes)
         some = draws.some(len(codes), self.config.clips_a_turn, codes.device)
         x1, tokens = codes[some], batch.tokens[some]
+        heard, beside = self.denoiser.text(tokens), self.denoiser.text.cost()
+        if self.matching:
+            x1, unlike = self.matching(heard.mean(2), x1)
+            beside = beside + _MATCHING * unlike
+        self.denoiser.measure(x1)
         drawn = draws.randn(len(x1), device=x1.device)
         t = torch.sigmoid(self.config.logit_mean + self.config.logit_std * drawn)
         noise = draws.randn(*x1.shape, device=x1.device)
         prompted = draws.rand(len(x1), device=x1.device) >= self.config.unprompted
-        found = self._way_losses(noise, x1, t, tokens, prompted)
-        return found | {"total": found["total"] + self.denoiser.text.cost()}
+        found = self._way_losses(noise, x1, t, heard, prompted)
+        return found | {"total": found["total"] + beside}
 
     def _way_losses(
-        self, noise: Tensor, x1: Tensor, t: Tensor, tokens: Tensor, prompted: Tensor
+        self, noise: Tensor, x1: Tensor, t: Tensor, heard: Tensor, prompted: Tensor
     ) -> dict[str, Tensor]:
         """What it says of x₁ on the straight way from noise, weighted by 1 / (1 − t)² and as is."""
         left = (1 - t)[:, None, None]
         noisy = t[:, None, None] * x1 + left * noise
-        error = (self.denoiser(noisy, t, tokens, prompted) - x1).square()
+        error = (self.denoiser.hearing(noisy, t, heard, prompted) - x1).square()
         weighted = error / left.clamp(min=_MIN_LEFT).square()
         return {"total": weighted.mean(), "error": error.mean()}
 
@@ -186,7 +196,7 @@ class Model(VideoModel):
             noise, x1, tokens, prompted = (batch.shared[name] for name in _WAYS)
             t, at_start = draws.rand(len(x1), 2, device=x1.device).unbind(1)
             t = t.masked_fill(at_start < start_share, 0.0)
-            return self._way_losses(noise, x1, t, tokens, prompted)
+            return self._way_losses(noise, x1, t, self.denoiser.text(tokens), prompted)
 
         student = Phase("student", list(self.denoiser.parameters()), losses, learning_rate=2.0)
         return self.config.turns_a_step * [student]

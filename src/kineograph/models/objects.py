@@ -105,9 +105,7 @@ class Codes:
     def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The inverse: => place (..., K, 2), size and angle (..., K), turn (..., K, 8) at angle 0,
         looks (..., K, A)."""
-        k = self.objects
-        parts = torch.split(codes, [count * numbers for count, numbers in self.kinds], -1)
-        place, size, angle, turn, looks = (part.reshape(*part.shape[:-1], k, -1) for part in parts)
+        place, size, angle, turn, looks = self._by_object(codes)
         size, angle = (size[..., 0] / 2).exp() * 0.2, angle[..., 0] / _ANGLE_SCALE
         return place / _SCALE, size, angle, turn / _TURN_SCALE, looks
 
@@ -137,6 +135,26 @@ class Codes:
         angle, turn = _unturned(turn)
         return self.join(place, size, angle, turn, looks)
 
+    def summary(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) of clips => what a caption could tell each object by (B, K, S): its size
+        and looks, what changes in the course of the clip and how much that varies on the way.
+        Where it is and how it is turned are left out, since captions tell neither."""
+        place, size, angle, _, looks = self._by_object(codes)
+        moves = torch.cat([place, size, angle], -1)
+        changes, ways = moves[:, -1] - moves[:, 0], moves.diff(dim=1).abs().mean(1)
+        return torch.cat([size.mean(1), looks.mean(1), changes, ways], -1)
+
+    def reordered(self, codes: Tensor, order: Tensor) -> Tensor:
+        """Codes (B, T, D) with the objects of each clip in another order (B, K)."""
+        order = order[:, None, :, None]
+        parts = self._by_object(codes)
+        return torch.cat([part.take_along_dim(order, 2).flatten(2) for part in parts], -1)
+
+    def _by_object(self, codes: Tensor) -> list[Tensor]:
+        """Codes (..., D) => places, sizes, angles, turns and looks, each (..., K, numbers)."""
+        parts = torch.split(codes, [count * numbers for count, numbers in self.kinds], -1)
+        return [part.reshape(*part.shape[:-1], self.objects, -1) for part in parts]
+
     def _in_order(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The parts of clips' codes, each frame's objects in any order => those of a clip in one.
 
@@ -157,6 +175,35 @@ class Codes:
             part.take_along_dim(order.view(*order.shape, *(1,) * (part.ndim - 3)), 2)
             for part in parts
         )
+
+
+class Matching(nn.Module):
+    """Which object of a clip is the one that its caption names first.
+
+    From the words that belong to an object a linear map guesses how it does in the clip, and the
+    objects come in the order in which all are guessed best. Only that order teaches the map, as in
+    Yu et al. 2017 (permutation invariant training, there of voices). It does not teach whose a word
+    is: else any order that can be told from captions would do, and the reader of captions would
+    choose one that new captions leave in doubt.
+    """
+
+    orders: Tensor
+
+    def __init__(self, features: int, layout: Codes) -> None:
+        super().__init__()
+        self.layout = layout
+        numbers = layout.summary(torch.zeros(1, 2, layout.features)).shape[-1]
+        self.guess = nn.Linear(features, numbers)
+        orders = torch.tensor([*permutations(range(layout.objects))])
+        self.register_buffer("orders", orders, persistent=False)
+
+    def forward(self, heard: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Words (B, K, F) and codes (B, T, D) => codes in the caption's order, and the error."""
+        guess, done = self.guess(heard.detach()), self.layout.summary(codes)
+        pairs = (guess[:, :, None] - done[:, None]).square().mean(3)  # (B, K said, K seen)
+        said = torch.arange(len(pairs[0]), device=pairs.device)
+        error, best = pairs[:, said, self.orders].mean(2).min(1)
+        return self.layout.reordered(codes, self.orders[best]), error.mean()
 
 
 def turned(turn: Tensor, angle: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ _HARDNESS = 0.66  # temperature of what is drawn (2/3 in Louizos et al. 2018, as
 _STRETCH = (-0.1, 1.1)
 _SILENCE = 1e-3  # mean square of what counts as nothing heard
 _PLACES = 128  # tokens whose places are told apart
-_HEADS, _BLOCKS = 4, 2
+_READER, _HEADS, _BLOCKS = 64, 4, 2  # features, heads and blocks of who reads whose word it is
 
 
 class MeanOfWords(nn.Module):
@@ -170,27 +170,37 @@ class HeardWords(BagOfWords):
 
 
 class _Owner(nn.Module):
-    """Words (B, L, D) and tokens (B, L) => each word's share for each object (B, L, K), 0 to 1."""
+    """Words (B, L, D) and tokens (B, L) => each word's share for each object (B, L, K), 0 to 1.
+
+    Before anything is learned, what is said first belongs to the first object, and so on: which of
+    them is the first is then a matter of the caption, and stays one.
+    """
 
     def __init__(self, features: int, objects: int) -> None:
         super().__init__()
-        self.places = nn.Parameter(0.5 * torch.randn(_PLACES, features))
-        self.inp = nn.Linear(features, features)
+        self.places = nn.Parameter(0.5 * torch.randn(_PLACES, _READER))
+        self.inp = nn.Linear(features, _READER)
+        self.objects = objects
         block = nn.TransformerEncoderLayer(
-            features,
-            math.gcd(features, _HEADS),
-            2 * features,
+            _READER,
+            _HEADS,
+            2 * _READER,
             dropout=0.0,
             batch_first=True,
             norm_first=True,
         )
         self.body = nn.TransformerEncoder(
-            block, _BLOCKS, nn.LayerNorm(features), enable_nested_tensor=False
+            block, _BLOCKS, nn.LayerNorm(_READER), enable_nested_tensor=False
         )
-        self.out = nn.Linear(features, objects)
+        self.out = nn.Linear(_READER, objects)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, words: Tensor, tokens: Tensor) -> Tensor:
         place = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=_PLACES - 1)
         padding = (tokens == 0) & (tokens != 0).any(1, keepdim=True)
         x = self.body(self.inp(words) + self.places[place], src_key_padding_mask=padding)
-        return torch.sigmoid(2 * self.out(x))
+        count = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
+        far = ((place + 0.5) / count * self.objects)[..., None] - 0.5
+        near = 2 - 4 * (far - torch.arange(self.objects, device=tokens.device)).abs()
+        return torch.sigmoid(2 * self.out(x) + near)
