@@ -20,8 +20,9 @@ def test_the_demo_ends_in_a_report_of_every_prompt(tmp_path: Path) -> None:
     stages: list[str] = []
     said: list[str] = []
     hooks = Hooks(say=said.append)
-    result = demo(minutes=0.05, out=tmp_path / "demo", hooks=hooks, say=stages.append)
-    assert (tmp_path / "demo-first.webp").read_bytes()[8:12] == b"WEBP"
+    runs = tmp_path / "runs"  # which is not there yet, as in a new clone
+    result = demo(minutes=0.05, out=runs / "demo", hooks=hooks, say=stages.append)
+    assert (runs / "demo-first.webp").read_bytes()[8:12] == b"WEBP"
     assert "demo-first.webp shows what" in said[0]
     assert result.report is not None
     page = result.report.read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def test_the_demo_ends_in_a_report_of_every_prompt(tmp_path: Path) -> None:
     assert json.loads(json.dumps(told))["ended"] == "finished"
     assert set(result.times) == {"training", "generating and judging", "judging the judge"}
     with pytest.raises(RequestError, match="exists already"):
-        demo(minutes=0.05, out=tmp_path / "demo")
+        demo(minutes=0.05, out=runs / "demo")
 
 
 def test_the_recorded_baseline_is_read_as_it_was_written() -> None:

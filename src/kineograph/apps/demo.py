@@ -73,6 +73,7 @@ def first_look(folder: Path) -> str:
     """Let the models that come with the package make a few clips, in a picture that plays, beside
     the ``folder`` of the demo; => what is to be said of it."""
     made = [api.generate_verified(prompt, model=bundled.that_knows(prompt))[0] for prompt in _FIRST]
+    folder.parent.mkdir(parents=True, exist_ok=True)
     picture = folder.with_name(f"{folder.name}-first.webp")
     write_atomically(picture, animation_bytes(wall([clip for clip, _ in made]), "webp"))
     right = sum(bool(verdict) for _, verdict in made)
