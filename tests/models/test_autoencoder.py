@@ -53,9 +53,8 @@ def test_an_object_keeps_its_number_through_a_clip() -> None:
 
 
 def test_objects_learn_to_come_in_the_order_of_their_captions() -> None:
-    """From captions of two looks and two ways, "2 goes 5, 1 goes 6", and clips in any order; and
-    the reader of captions is not taught by it."""
-    torch.manual_seed(1)  # with which a reader that learns with it comes to an order of its own
+    """From captions of two looks and two ways, "2 goes 5, 1 goes 6", and clips in any order."""
+    torch.manual_seed(0)
     layout, said = Codes(objects=2, appearance=4), torch.randint(2, (256, 2, 2))
     captions = torch.cat([said[:, 0] + torch.tensor([1, 5]), said[:, 1] + torch.tensor([1, 5])], 1)
     looks = torch.tensor([[1.0, -1, 1, -1], [-1, 1, 1, -1]])[said[..., 0]]
@@ -71,9 +70,9 @@ def test_objects_learn_to_come_in_the_order_of_their_captions() -> None:
 
     text = HeardWords(Signs(10, 32), 10, 32, listeners=1, objects=2, price=0.0)
     matching = Matching(32, layout)
-    optimizer = torch.optim.Adam([*text.parameters(), *matching.parameters()], lr=3e-3)
+    optimizer = torch.optim.Adam(matching.parameters(), lr=3e-3)
     for _ in range(200):
-        ordered, unlike = matching(text(captions)[:, :, 0], mixed)
+        ordered, unlike = matching(text.in_order(captions), mixed)
         optimizer.zero_grad()
         unlike.backward()
         optimizer.step()

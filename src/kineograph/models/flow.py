@@ -116,7 +116,7 @@ class Model(VideoModel):
         x1, tokens = codes[some], batch.tokens[some]
         heard, beside = self.denoiser.text(tokens), self.denoiser.text.cost()
         if self.matching:
-            x1, unlike = self.matching(heard.mean(2), x1)
+            x1, unlike = self.matching(self.denoiser.text.in_order(tokens), x1)
             beside = beside + _MATCHING * unlike
         self.denoiser.measure(x1)
         drawn = draws.randn(len(x1), device=x1.device)

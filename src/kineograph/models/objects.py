@@ -180,11 +180,13 @@ class Codes:
 class Matching(nn.Module):
     """Which object of a clip is the one that its caption names first.
 
-    From the words that belong to an object a linear map guesses how it does in the clip, and the
-    objects come in the order in which all are guessed best. Only that order teaches the map, as in
-    Yu et al. 2017 (permutation invariant training, there of voices). It does not teach whose a word
-    is: else any order that can be told from captions would do, and the reader of captions would
-    choose one that new captions leave in doubt.
+    From what is said first, and what is said next, a linear map guesses how each object does in the
+    clip, and they come in the order in which all are guessed best. Only that order teaches the map,
+    as in Yu et al. 2017 (permutation invariant training, there of voices).
+
+    What is said first is a matter of places in a caption and not of who reads it: a reader who may
+    choose comes to an order of its own, in which whoever goes clockwise is the second, and then has
+    no words left to tell them apart.
     """
 
     orders: Tensor
@@ -197,12 +199,12 @@ class Matching(nn.Module):
         orders = torch.tensor([*permutations(range(layout.objects))])
         self.register_buffer("orders", orders, persistent=False)
 
-    def forward(self, heard: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, said: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Words (B, K, F) and codes (B, T, D) => codes in the caption's order, and the error."""
-        guess, done = self.guess(heard.detach()), self.layout.summary(codes)
+        guess, done = self.guess(said.detach()), self.layout.summary(codes)
         pairs = (guess[:, :, None] - done[:, None]).square().mean(3)  # (B, K said, K seen)
-        said = torch.arange(len(pairs[0]), device=pairs.device)
-        error, best = pairs[:, said, self.orders].mean(2).min(1)
+        each = torch.arange(len(pairs[0]), device=pairs.device)
+        error, best = pairs[:, each, self.orders].mean(2).min(1)
         return self.layout.reordered(codes, self.orders[best]), error.mean()
 
 

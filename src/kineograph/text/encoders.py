@@ -121,7 +121,8 @@ class HeardWords(BagOfWords):
         rand: Callable[..., Tensor] = torch.rand,
     ) -> None:
         super().__init__(words)
-        self.listeners, self.price, self._rand = listeners, price, rand
+        self.listeners, self.objects = listeners, objects
+        self.price, self._rand = price, rand
         self.owner = _Owner(features, objects) if objects > 1 else None
         gates = torch.full((vocabulary_size, listeners), _ODDS_AT_FIRST / _HURRY)
         self.odds = nn.Parameter(gates) if price else None
@@ -159,6 +160,13 @@ class HeardWords(BagOfWords):
         low, high = _STRETCH
         return (low + (high - low) * torch.sigmoid((drawn + odds) / _HARDNESS)).clamp(0, 1)
 
+    def in_order(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, L) => vectors (B, K, D): of what is said first, what is said next, ..."""
+        words = self.words(tokens)
+        with torch.autocast(tokens.device.type, enabled=False):
+            said = torch.sigmoid(_by_place(tokens, self.objects)).transpose(1, 2) @ words.float()
+            return F.rms_norm(said, said.shape[-1:], eps=_SILENCE)
+
     def cost(self) -> Tensor:
         """The price of all words that are expected to be heard (Louizos et al. 2018, eq. 12)."""
         if self.odds is None:
@@ -172,22 +180,15 @@ class HeardWords(BagOfWords):
 class _Owner(nn.Module):
     """Words (B, L, D) and tokens (B, L) => each word's share for each object (B, L, K), 0 to 1.
 
-    Before anything is learned, what is said first belongs to the first object, and so on: which of
-    them is the first is then a matter of the caption, and stays one.
+    Before anything is learned, what is said first belongs to the first object, and so on.
     """
 
     def __init__(self, features: int, objects: int) -> None:
         super().__init__()
         self.places = nn.Parameter(0.5 * torch.randn(_PLACES, _READER))
         self.inp = nn.Linear(features, _READER)
-        self.objects = objects
         block = nn.TransformerEncoderLayer(
-            _READER,
-            _HEADS,
-            2 * _READER,
-            dropout=0.0,
-            batch_first=True,
-            norm_first=True,
+            _READER, _HEADS, 2 * _READER, dropout=0.0, batch_first=True, norm_first=True
         )
         self.body = nn.TransformerEncoder(
             block, _BLOCKS, nn.LayerNorm(_READER), enable_nested_tensor=False
@@ -200,7 +201,12 @@ class _Owner(nn.Module):
         place = torch.arange(tokens.shape[1], device=tokens.device).clamp(max=_PLACES - 1)
         padding = (tokens == 0) & (tokens != 0).any(1, keepdim=True)
         x = self.body(self.inp(words) + self.places[place], src_key_padding_mask=padding)
-        count = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
-        far = ((place + 0.5) / count * self.objects)[..., None] - 0.5
-        near = 2 - 4 * (far - torch.arange(self.objects, device=tokens.device)).abs()
-        return torch.sigmoid(2 * self.out(x) + near)
+        return torch.sigmoid(2 * self.out(x) + _by_place(tokens, self.out.out_features))
+
+
+def _by_place(tokens: Tensor, objects: int) -> Tensor:
+    """Log odds of each word of captions (B, L) for each object (B, L, K), if all that one knows is
+    that the first is spoken of first."""
+    count = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
+    middle = (torch.arange(tokens.shape[1], device=tokens.device) + 0.5) / count * objects
+    return 2 - 4 * (middle[..., None] - 0.5 - torch.arange(objects, device=tokens.device)).abs()
