@@ -32,10 +32,9 @@ from PIL import Image
 
 from kineograph.core.errors import RequestError, unknown
 from kineograph.core.files import read_json, translate_os_errors
+from kineograph.data.media import MAX_SIDE
 
 LAYERS_FILE = "layers.json"
-MAX_SIDE = 8192
-"""Pixels; a larger sheet is refused before it is decoded."""
 
 ACTION, DIRECTION = "action", "direction"
 """The names of two facts that are true of every clip, so no layer can be called that."""
