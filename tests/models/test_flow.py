@@ -137,6 +137,23 @@ def test_the_loss_is_the_error_of_the_velocity(monkeypatch: pytest.MonkeyPatch) 
     assert losses["total"] > losses["error"]
 
 
+def test_two_objects_are_learned_in_the_order_that_is_matched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the matching learns in the same turn, while nothing of captions does from it."""
+    fresh = model(objects=2, unprompted=0.0)
+    assert fresh.matching is not None
+    batch = TensorBatch(torch.rand(6, 4, 3, 16, 16) * 2 - 1, TOKENS.repeat(3, 1), 0.0)
+    matched = torch.zeros(6, *fresh.noise_shape)
+    fresh.matching.register_forward_hook(lambda module, given, found: (matched, found[1]))
+    monkeypatch.setattr(fresh.denoiser, "hearing", lambda x, *_: torch.zeros_like(x))
+    losses = fresh.denoiser_losses(batch)
+    assert losses["error"] == 0
+    losses["total"].backward()
+    assert fresh.matching.guess.weight.grad is not None
+    assert all(p.grad is None for p in fresh.denoiser.text.parameters())
+
+
 def test_features_of_the_time_are_finite_at_both_ends_and_differ() -> None:
     features = time_features(torch.tensor([0.0, 0.3, 0.5, 1.0]))
     assert features.shape == (4, 64)
