@@ -27,13 +27,19 @@ export class Model {
 
   // The clip of a prompt and seed: bytes (T, H, W, 4), RGBA. `item` is its number in that seed, as
   // in `kineograph generate --count`; `seen` is told how much is done, 0 to 1.
-  async clip(prompt, seed, { item = 0, steps, guidance = 1, seen = () => {} } = {}) {
+  async clip(prompt, seed, { item = 0, steps, guidance, seen = () => {} } = {}) {
     const size = this.about.noise_shape.reduce((a, b) => a * b);
     const noise = normal(seedFor(seed, item), size);
     const tokens = this.tokens(prompt);
     const pixels = this.graphs.model
       ? await this.run("model", { noise: this.floats(noise, this.about.noise_shape), tokens })
-      : await this.follow(noise, tokens, steps ?? this.about.num_inference_steps, guidance, seen);
+      : await this.follow(
+          noise,
+          tokens,
+          steps ?? this.about.num_inference_steps,
+          guidance ?? this.about.guidance_scale ?? 1,
+          seen,
+        );
     seen(1);
     return this.bytes(pixels);
   }

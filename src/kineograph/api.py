@@ -99,7 +99,7 @@ def generate(
     count: int = 1,
     seed: int = 0,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
 ) -> list[Clip]:
     """Clips of a prompt from a model folder; see `Pipeline`."""
     pipeline = load(model)
@@ -120,7 +120,7 @@ def generate_verified(
     count: int = 1,
     seed: int = 0,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
     best_of: int = 1,
 ) -> list[tuple[Clip, Verdict]]:
     """Clips of a prompt with the verdict of the judge of the model's source on each.
@@ -185,7 +185,7 @@ def evaluate(
     seed: int = EVALUATION_SEED,
     path: str | Path | None = None,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
 ) -> Evaluation:
     """Generate ``count`` clips for each prompt and judge them.
 
@@ -233,7 +233,7 @@ def evaluate_split(
     frechet: FrechetOptions | None = None,
     report_to: str | Path | None = None,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
 ) -> SplitEvaluation:
     """Judge a clip for each of ``count`` prompts of a split ("train" by default), fact by fact.
 
@@ -266,7 +266,7 @@ def evaluate_split(
     if report_to is not None and sharing.leads():
         told: dict[str, object] = {"source": name, "path": path, "split": split, "count": count}
         told |= {"seed": seed, "num_inference_steps": num_inference_steps}
-        told |= {"guidance_scale": None if guidance_scale == 1 else guidance_scale}
+        told |= {"guidance_scale": guidance_scale}
         if frechet is not None:
             told |= {"frechet": True, "anyway": frechet.anyway, "i3d": frechet.weights}
         some = real_clips(asked, min(_REAL_CLIPS, max(count, 24)), seed)

@@ -11,6 +11,7 @@ from kineograph.core.errors import RequestError
 from kineograph.models.base import TensorBatch, VideoShape, noise_for
 from kineograph.models.denoiser import cosines, time_features
 from kineograph.models.flow import Config, Model, followed
+from kineograph.models.objects import Codes
 
 SHAPE = VideoShape(4, 16, 16)
 TOKENS = torch.tensor([[1, 2], [1, 3]])
@@ -92,7 +93,7 @@ def exact(fresh: Model, mean: torch.Tensor) -> Model:
         own = mean * prompted[:, None, None]
         return own + t * (x - t * own) / (t.square() + (1 - t).square())
 
-    fresh.denoiser = denoiser  # type: ignore[assignment]
+    fresh.denoiser.forward = denoiser  # type: ignore[method-assign]  # for this one
     return fresh
 
 
@@ -100,7 +101,6 @@ def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatc
     """From N(0, 1) to N(mean, 1) the flow is known: noise ε ends at mean + ε."""
     fresh = model()
     mean = torch.randn(1, *fresh.noise_shape, generator=torch.Generator().manual_seed(1))
-    del fresh.denoiser
     exact(fresh, mean)
     monkeypatch.setattr(fresh.autoencoder, "clips", lambda codes: codes)
     noise = noise_for(0, range(2), fresh.noise_shape)
@@ -112,6 +112,49 @@ def test_the_sampler_follows_the_flow_to_the_data(monkeypatch: pytest.MonkeyPatc
     assert errors[2] < 0.01
     assert errors[0] > errors[1] > errors[2]
     assert torch.allclose(ends(40, 3.0), noise + 3 * mean, atol=0.05), "guidance goes on as far"
+
+
+def test_a_clip_whose_objects_come_too_close_is_made_of_another_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And nobody who watches is told of it, nor does the clip beside it change."""
+    fresh = exact(model(objects=2), torch.zeros(()))
+    monkeypatch.setattr(fresh.autoencoder, "clips", lambda codes: codes)
+    noise = noise_for(0, range(2), fresh.noise_shape)
+    told: list[float] = []
+
+    def made() -> torch.Tensor:
+        told.clear()
+        watch = lambda done, clips: told.append(done)  # noqa: E731  # of one line
+        return fresh.generate(TOKENS, noise, steps=4, watch=watch)
+
+    plain, other = made(), fresh.generate(TOKENS, noise.roll(2, -1), steps=4)
+    answers = iter([[True, False], [True, False], [False, False]])
+    monkeypatch.setattr(fresh.denoiser, "too_close", lambda codes: torch.tensor(next(answers)))
+    again = made()
+    assert torch.equal(again[1], plain[1])
+    assert torch.allclose(again[0], other[0])
+    assert told == [0.0, 0.25, 0.5, 0.75, 1.0]
+    monkeypatch.setattr(fresh.denoiser, "too_close", lambda codes: torch.ones(len(codes)))
+    assert torch.isfinite(made()).all(), "at some time it has to do"
+
+
+def test_how_close_objects_may_come_is_found_in_the_first_turns() -> None:
+    fresh = model(objects=2)
+    layout = fresh.autoencoder.layout
+    assert isinstance(layout, Codes)
+    far = torch.linspace(1, 2, 101)  # in sums of sizes, from one clip to the next
+    place = torch.stack([-far, torch.zeros(101), far, torch.zeros(101)], -1).view(101, 1, 2, 2) / 5
+    size, angle = torch.full((101, 1, 2), 0.2), torch.zeros(101, 1, 2)
+    turn, looks = torch.zeros(101, 1, 2, 8), torch.zeros(101, 1, 2, 4)
+    codes = layout.join(place, size, angle, turn, looks).repeat(1, 4, 1)
+    codes[:, :2, 0] -= 9  # only the nearest frames count
+    fresh.denoiser.measure(codes)
+    assert torch.allclose(layout.apart(codes), far)
+    assert fresh.denoiser.close == pytest.approx(1.05)
+    assert fresh.denoiser.too_close(codes).sum() == 5
+    one = model()
+    assert not one.denoiser.too_close(torch.zeros(3, *one.noise_shape)).any()
 
 
 def test_without_its_caption_all_captions_are_one() -> None:

@@ -129,3 +129,14 @@ def test_guidance_leads_away_from_a_negative_prompt(in_steps: Pipeline) -> None:
     # Away from itself leads nowhere.
     difference = made(3.0, "circle moving up").astype(int) - made(1.0, "")
     assert abs(difference).max() <= 1
+
+
+def test_guidance_is_the_models_own_unless_told(
+    in_steps: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_steps.model, "default_guidance", 2.0)
+    plain, asked, own = (
+        in_steps("circle moving up", guidance_scale=scale)[0].frames for scale in (1.0, 2.0, None)
+    )
+    assert np.array_equal(own, asked)
+    assert not np.array_equal(own, plain)

@@ -110,6 +110,8 @@ class VideoModel(nn.Module, ABC):
     """The noise of one clip."""
     default_steps: int | None = None
     """Steps of a generation unless others are asked for; None where it takes none."""
+    default_guidance: float = 1.0
+    """Guidance of a generation unless another is asked for."""
     training_only: tuple[str, ...] = ()
     """Names of its parts that only a training needs. A model that was opened without them has no
     ``phases``."""

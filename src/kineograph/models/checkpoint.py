@@ -79,6 +79,7 @@ def save(
         "shape": asdict(model.shape),
         "vocabulary_size": tokenizer.vocabulary_size,
         "num_inference_steps": model.default_steps,
+        "guidance_scale": model.default_guidance,
         "inference_only": not model.phases,
         "info": dict(info),
     }

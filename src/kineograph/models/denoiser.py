@@ -26,6 +26,7 @@ _TIME_FEATURES = 64
 _CONDITION = 256  # numbers at most that time and caption become for every block
 _HEAD = 64  # features of a head of attention
 _MEASURED_TURNS = 100  # in which the deviations of codes are found; then they stay
+_CLOSE = 0.05  # share of the training's clips in which objects come closer than they should
 _KEPT = 3.0  # of the best linear guess at first, as log odds
 _LEAST_SPREAD = 0.02  # of a number in a frequency; below, there is nothing to tell
 
@@ -98,6 +99,7 @@ class Denoiser(nn.Module):
     waves: Tensor
     spread: Tensor
     turns: Tensor
+    close: Tensor
     blind: Tensor
     heard: Tensor
 
@@ -117,11 +119,14 @@ class Denoiser(nn.Module):
         rest = torch.ones(layout.features - self.moving)
         self.register_buffer("spread", torch.cat([layout.spread, rest]).repeat(frames, 1))
         self.register_buffer("turns", torch.zeros(()))
+        self.many = layout if isinstance(layout, objects.Codes) and layout.objects > 1 else None
+        if self.many:
+            self.register_buffer("close", torch.zeros(()))
         # Which words a course hears, and of what it does not look at: where a thing goes should not
         # be told from what it looks like, or it goes as things that look so went in training.
         which = layout.courses
         self.courses, listeners = len(which), 1 + max(course.listener for course in which)
-        objects = 1 + max(course.object for course in which)
+        speakers = 1 + max(course.object for course in which)
         heard = torch.tensor([course.object * listeners + course.listener for course in which])
         self.register_buffer("heard", heard, persistent=False)
         way = torch.tensor([course.way for course in which])
@@ -132,7 +137,7 @@ class Denoiser(nn.Module):
             vocabulary_size,
             config.text_features,
             listeners,
-            objects,
+            speakers,
             config.word_price,
             draws.rand,
         )
@@ -166,7 +171,9 @@ class Denoiser(nn.Module):
     def hearing(self, noisy: Tensor, t: Tensor, heard: Tensor, prompted: Tensor) -> Tensor:
         """The same, of captions whose words are heard already (B, objects, listeners, F)."""
         heard = torch.where(prompted[:, None, None, None], heard, self.no_text)
-        clean = _compiled() if self.compiled else Denoiser._clean
+        # The sampler has other sizes than the training, and more of them.
+        compiled = self.compiled and torch.is_grad_enabled()
+        clean = _compiled() if compiled else Denoiser._clean
         return clean(self, noisy, t, heard)
 
     def _clean(self, noisy: Tensor, t: Tensor, heard: Tensor) -> Tensor:
@@ -195,17 +202,27 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
-        """Find ``spread`` from codes (B, T, D), over the first turns; but not of what moves.
+        """Find ``spread`` and ``close`` from codes (B, T, D), over the first turns.
 
-        A bounce has frequencies that a straight way has not, and so their deviations say little of
-        either: with those, orbits and bounces took three times as long to learn.
+        The spread of what moves stays as it is. A bounce has frequencies that a straight way has
+        not, and so their deviations say little of either: with those, orbits and bounces took three
+        times as long to learn.
         """
         found = self._over_time(self.waves, codes[..., self.moving :]).square().mean(0)
         found = draws.mean_of_all(found)
         share = (self.turns < _MEASURED_TURNS) / (self.turns + 1)
         spread = self.spread[:, self.moving :]
         spread.copy_(spread.square().lerp(found, share).sqrt().clamp(min=_LEAST_SPREAD))
+        if self.many:
+            near = self.many.apart(codes).quantile(_CLOSE)
+            self.close.lerp_(draws.mean_of_all(near), share)
         self.turns += 1
+
+    def too_close(self, codes: Tensor) -> Tensor:
+        """In which clips, of codes (B, T, D), objects come closer than they should (B,)."""
+        if not self.many:
+            return torch.zeros(len(codes), dtype=torch.bool, device=codes.device)
+        return self.many.apart(codes) < self.close
 
     @staticmethod
     def _over_time(matrix: Tensor, codes: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ from kineograph.text.pretrained import LanguageModel
 
 _MIN_LEFT = 0.05  # of 1 − t: nearer to the data a velocity is mostly rounding (the same in JiT)
 _MATCHING = 0.1  # of its loss beside the flow's, so that gradients are not clipped for it
+_TRIES = 4  # other noises at most, for a clip whose objects come too close
 _WAYS = ("noise", "ends", "captions", "prompted")  # what a step of distilling shares
 
 
@@ -54,6 +55,8 @@ class Config(DenoiserConfig):
 
     unprompted: float = 0.1
     """Share of the clips that it learns without their caption, for guidance."""
+    guidance: float = 1.0
+    """Guidance scale of a generation unless another is asked for; 1 is plain."""
     logit_mean: float = -0.9
     """Mean of log t / (1 − t) over the times t of the training, 0 all noise and 1 none. At −1.4 the
     noise is as strong as the places; at 1.4 speeds of one prompt differ."""
@@ -72,9 +75,10 @@ class Model(VideoModel):
 
     def __init__(self, config: Config, shape: VideoShape, vocabulary_size: int) -> None:
         super().__init__()
-        smallest = {"word_price": 0.0, "logit_mean": -10.0, "logit_std": 0.0}
+        smallest = {"word_price": 0.0, "logit_mean": -10.0, "logit_std": 0.0, "guidance": 0.0}
         check(config, smallest, shares=("unprompted",))
         self.config, self.shape = config, shape
+        self.default_guidance = config.guidance
         reader = config.language_model
         self.language_model = LanguageModel(reader) if reader else None
         self.autoencoder: FrameAutoencoder | MeaningAutoencoder
@@ -147,25 +151,39 @@ class Model(VideoModel):
         watch: Watch | None = None,
     ) -> Tensor:
         """Clean codes that it follows are told the caption, or ``guidance_scale`` as far from
-        those told without it, or told what is not wanted."""
-        with_text = torch.ones(len(noise), dtype=torch.bool, device=noise.device)
+        those told without it, or told what is not wanted.
 
-        def clean(x: Tensor, times: Tensor) -> Tensor:
-            told: Tensor = self.denoiser(x, times, tokens, with_text)
-            if guidance_scale == 1:
-                return told
-            if negative is None:
-                plain = self.denoiser(x, times, tokens, ~with_text)
-            else:
-                plain = self.denoiser(x, times, negative, with_text)
-            guided: Tensor = plain + guidance_scale * (told - plain)
-            return guided
+        A clip whose objects come closer than in all but a few clips of the training is made again,
+        of another noise: the same in another order, so that it still says all.
+        """
+
+        def follow(
+            rows: Tensor, noise: Tensor, seen: Callable[[float, Tensor], None] = _unseen
+        ) -> Tensor:
+            said, with_text = tokens[rows], torch.ones_like(rows, dtype=torch.bool)
+            unwanted = said if negative is None else negative[rows]
+            without = with_text if negative is not None else ~with_text
+
+            def clean(x: Tensor, times: Tensor) -> Tensor:
+                told: Tensor = self.denoiser(x, times, said, with_text)
+                if guidance_scale == 1:
+                    return told
+                plain: Tensor = self.denoiser(x, times, unwanted, without)
+                return plain + guidance_scale * (told - plain)
+
+            return followed(clean, noise, steps or self.default_steps, seen)
 
         def seen(done: float, guess: Tensor) -> None:
             if watch:
                 watch(done, lambda: self.autoencoder.clips(guess))
 
-        return self.autoencoder.clips(followed(clean, noise, steps or self.default_steps, seen))
+        codes = follow(torch.arange(len(noise), device=noise.device), noise, seen)
+        for tried in range(_TRIES):
+            again = self.denoiser.too_close(codes).nonzero()[:, 0]
+            if not len(again):
+                break
+            codes[again] = follow(again, noise[again].roll(1 + tried, -1))
+        return self.autoencoder.clips(codes)
 
     def graphs(self, tokens: Tensor) -> dict[str, Graph]:
         if self.language_model:
@@ -215,11 +233,15 @@ class Model(VideoModel):
         return dict(zip(_WAYS, (noise, ends, tokens, prompted), strict=True))
 
 
+def _unseen(done: float, guess: Tensor) -> None:
+    """Of nobody who watches."""
+
+
 def followed(
     clean: Callable[[Tensor, Tensor], Tensor],
     noise: Tensor,
     steps: int,
-    seen: Callable[[float, Tensor], None] = lambda done, guess: None,
+    seen: Callable[[float, Tensor], None] = _unseen,
 ) -> Tensor:
     """Heun's method from t = 0 to 1 in equal steps of two evaluations, the last of one.
 

@@ -145,6 +145,15 @@ class Codes:
         changes, ways = moves[:, -1] - moves[:, 0], moves.diff(dim=1).abs().mean(1)
         return torch.cat([size.mean(1), looks.mean(1), changes, ways], -1)
 
+    def apart(self, codes: Tensor) -> Tensor:
+        """Codes (B, T, D) of clips => how far apart two objects are where they come closest (B,),
+        from centre to centre in sums of their sizes: circles that touch are 1.4 apart."""
+        place, size, *_ = self.split(codes)
+        first, second = torch.triu_indices(self.objects, self.objects, 1)
+        far = (place[:, :, first] - place[:, :, second]).norm(dim=-1)
+        closest: Tensor = (far / (size[:, :, first] + size[:, :, second])).flatten(1).amin(1)
+        return closest
+
     def reordered(self, codes: Tensor, order: Tensor) -> Tensor:
         """Codes (B, T, D) with the objects of each clip in another order (B, K)."""
         order = order[:, None, :, None]

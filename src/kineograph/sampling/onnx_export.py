@@ -179,6 +179,7 @@ def _described(
         "shape": asdict(model.shape),
         "noise_shape": list(model.noise_shape),
         "num_inference_steps": model.default_steps,
+        "guidance_scale": model.default_guidance,
         "fps": float(info.get("fps", DEFAULT_FPS)),
         "recipe": info.get("recipe", {}).get("name"),
         "captions": _captions(pipeline)[:64],

@@ -81,7 +81,7 @@ class Pipeline:
         *,
         seed: int = 0,
         num_inference_steps: int | None = None,
-        guidance_scale: float = 1.0,
+        guidance_scale: float | None = None,
     ) -> list[Clip]:
         """``count`` clips of one prompt; clip i of a seed is the same whatever ``count`` is.
 
@@ -99,13 +99,14 @@ class Pipeline:
         items: Sequence[int],
         seed: int | Sequence[int] = 0,
         num_inference_steps: int | None = None,
-        guidance_scale: float = 1.0,
+        guidance_scale: float | None = None,
         negative_prompt: str = "",
         watch: Watch | None = None,
     ) -> list[Clip]:
         """A clip for each prompt, from the item of the seed's noise that stands beside it.
 
-        A seed for each is as good as one for all. Guidance of more than 1 leads away from the
+        A seed for each is as good as one for all. Steps and guidance are the model's own unless
+        told. Guidance of more than 1 leads away from the
         ``negative_prompt``, where there is one, instead of from clips without a prompt. ``watch``
         is told of each step, where a model takes several; more than 64 clips are made in rounds,
         each of which is told from 0 to 1.
@@ -114,6 +115,8 @@ class Pipeline:
         """
         if num_inference_steps is not None and num_inference_steps < 1:
             raise RequestError(f"{num_inference_steps} steps were asked for.", "Ask for 1 or more.")
+        if guidance_scale is None:
+            guidance_scale = self.model.default_guidance
         if not math.isfinite(guidance_scale):
             raise RequestError(f"guidance_scale is {guidance_scale}.", "1.0 is plain conditional.")
         device = next(self.model.parameters()).device

@@ -235,7 +235,7 @@ def test_evaluating_asks_the_api(call: Any, monkeypatch: pytest.MonkeyPatch, sti
     done = call("evaluate", "runs/a", "--count", "2")
     assert done.code == 0
     assert "circle moving left" in done.out
-    plain = {"num_inference_steps": None, "guidance_scale": 1.0}
+    plain = {"num_inference_steps": None, "guidance_scale": None}
     expected = {"model": Path("runs/a"), "prompts": None, "count": 2, "path": None}
     assert asked == expected | plain
     call("evaluate", "runs/a", "--num-inference-steps", "2", "--guidance-scale", "1.5")

@@ -268,7 +268,7 @@ def test_videos_are_written_judged_and_told_of(generated: Sequence[Any], call: A
         "count": 2,
         "seed": 3,
         "num_inference_steps": None,
-        "guidance_scale": 1.0,
+        "guidance_scale": None,
         "best_of": 1,
     }
     video = read_video("new/clip-0001.mp4")

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from kineograph import api, recipes
 from kineograph.apps.service.guard import Guarded
 from kineograph.apps.service.server import Service, make_app
+from kineograph.core import config
 
 TOY: dict[str, dict[str, int]] = {
     "data": {"num_frames": 4, "height": 16, "width": 16},
@@ -34,8 +35,9 @@ TOY: dict[str, dict[str, int]] = {
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of each family that makes clips, "flow" the newest."""
     folder = tmp_path_factory.mktemp("models")
-    for name, recipe in (("gan", "tutorial-gan"), ("flow", "tutorial")):
-        api.train(recipes.resolve(recipe, TOY), folder / name)
+    guided = {"model": {"guidance": 1.5}}
+    for name, recipe, own in (("gan", "tutorial-gan", {}), ("flow", "tutorial", guided)):
+        api.train(recipes.resolve(recipe, config.merge(TOY, own)), folder / name)
     return folder
 
 

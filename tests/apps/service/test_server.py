@@ -135,6 +135,15 @@ def test_a_remix_keeps_all_but_the_prompt(idle: TestClient) -> None:
     assert (told["prompt"], told["seed"], told["guidance_scale"]) == ("square moving up", 3, 2.0)
 
 
+def test_what_is_left_open_is_as_the_model_does(idle: TestClient) -> None:
+    left, asked = (
+        idle.post("/v1/videos", json={"prompt": PROMPT, "model": "flow", **told}).json()
+        for told in ({}, {"guidance_scale": 1.0})
+    )
+    assert (left["num_inference_steps"], left["guidance_scale"]) == (8, 1.5)
+    assert asked["guidance_scale"] == 1.0
+
+
 # ---- what may be asked ---------------------------------------------------------------------------
 
 
@@ -318,6 +327,7 @@ def test_the_models_tell_what_they_make(idle: TestClient) -> None:
     flow, gan = told["data"]
     assert (flow["num_frames"], flow["width"], flow["num_inference_steps"]) == (4, 16, 8)
     assert gan["num_inference_steps"] is None
+    assert (flow["guidance_scale"], gan["guidance_scale"]) == (1.5, 1.0)
     assert "circle moving left" in flow["captions"]
 
 

@@ -132,7 +132,7 @@ def evaluate(
     i3d: Path | None = None,
     anyway: bool = False,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
 ) -> Answer:
     """Measure how many of a model's videos do what their prompts say.
 
@@ -153,7 +153,7 @@ def evaluate(
         i3d: With --frechet: the TorchScript file of I3D; then the distance is the FVD.
         anyway: With --frechet: even of fewer than 2,048 videos.
         num_inference_steps: Steps of the sampler, for models that take several.
-        guidance_scale: How strongly to follow the prompt; 1 is plain.
+        guidance_scale: How strongly to follow the prompt, if not as the model does; 1 is plain.
     """
     from kineograph.core.files import check_free
     from kineograph.data.grammar import check_prompt

@@ -322,7 +322,7 @@ def generate(
     out: str = "clips/",
     scale: int | None = None,
     num_inference_steps: int | None = None,
-    guidance_scale: float = 1.0,
+    guidance_scale: float | None = None,
     best_of: int = 1,
     force: bool = False,
 ) -> Answer:
@@ -338,7 +338,7 @@ def generate(
         out: A file (.mp4 .webm .gif .webp, or .png for a sheet of all) or a folder.
         scale: Pixels on a side that each pixel becomes; by default the video is near 512 wide.
         num_inference_steps: Steps of the sampler, for models that take several.
-        guidance_scale: How strongly to follow the prompt; 1 is plain.
+        guidance_scale: How strongly to follow the prompt, if not as the model does; 1 is plain.
         best_of: Attempts at each video, of which the judge chooses the best.
         force: Overwrite files that are there.
     """

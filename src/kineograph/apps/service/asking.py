@@ -91,8 +91,8 @@ class VideoRequest(BaseModel):
     """The same seed makes the same clip; one is drawn unless it is given."""
     num_inference_steps: Annotated[int | None, Field(ge=1, le=200)] = None
     """Steps of a model that takes several."""
-    guidance_scale: Annotated[float, Field(ge=0, le=20, allow_inf_nan=False)] = 1.0
-    """How strongly to follow the prompt; 1 is plain."""
+    guidance_scale: Annotated[float | None, Field(ge=0, le=20, allow_inf_nan=False)] = None
+    """How strongly to follow the prompt, if not as the model does; 1 is plain."""
     negative_prompt: Annotated[Text, Field(max_length=MAX_PROMPT_CHARACTERS)] = ""
     """What to lead away from, with a guidance of more than 1."""
     best_of: Annotated[int, Field(ge=1, le=64)] = 1
@@ -196,6 +196,7 @@ class ModelCard(BaseModel):
     width: int
     fps: float
     num_inference_steps: int | None
+    guidance_scale: float
     accuracy: float | None
     captions: list[str]
 
@@ -300,7 +301,9 @@ def decided(request: VideoRequest, model: Known, limit: WorkLimit) -> dict[str, 
         "prompt": request.prompt,
         "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
         "num_inference_steps": steps if model.num_inference_steps else None,
-        "guidance_scale": request.guidance_scale,
+        "guidance_scale": model.guidance_scale
+        if request.guidance_scale is None
+        else request.guidance_scale,
         "negative_prompt": request.negative_prompt,
         "best_of": request.best_of,
         "num_frames": model.num_frames,
@@ -385,6 +388,7 @@ def card(model: Known) -> ModelCard:
         width=model.width,
         fps=model.fps,
         num_inference_steps=model.num_inference_steps,
+        guidance_scale=model.guidance_scale,
         accuracy=model.accuracy,
         captions=list(model.captions),
     )

@@ -35,6 +35,7 @@ class Known:
     width: int
     fps: float
     num_inference_steps: int | None
+    guidance_scale: float
     """What it takes unless somebody asks for another number; None where it takes no steps."""
     captions: tuple[str, ...] = field(repr=False)
     accuracy: float | None
@@ -108,6 +109,7 @@ def _told(folder: Path, written_at: int) -> Known:
     run, learns = folder.resolve(), folder.parent.name == SNAPSHOTS
     recipe = _mapping(info.get("recipe", {}))
     steps: Any = described.get("num_inference_steps")
+    guidance: Any = described.get("guidance_scale", 1.0)  # of a folder from before there was one
     accuracy = info.get("accuracy")
     return Known(
         name=run.parts[-3 if learns else -2 if run.name == "model" else -1],
@@ -120,6 +122,7 @@ def _told(folder: Path, written_at: int) -> Known:
         width=int(shape["width"]),
         fps=float(info.get("fps", DEFAULT_FPS)),
         num_inference_steps=None if steps is None else int(steps),
+        guidance_scale=float(guidance),
         captions=tuple(map(str, info.get("captions", ()))),
         accuracy=None if accuracy is None else float(accuracy),
         learns=learns,

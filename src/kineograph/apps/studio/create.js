@@ -14,7 +14,7 @@ const EMPTY = {
   seed: 1,
   locked: false,
   steps: "",
-  guidance: 1,
+  guidance: "",
   bestOf: 1,
   negative: "",
 };
@@ -106,10 +106,10 @@ export function Create({ models }) {
             prompt: said,
             model: each.id,
             seed: seed + n,
-            guidance_scale: Number(form.guidance),
             best_of: Number(form.bestOf),
             preview: true,
           };
+          if (form.guidance !== "" && each.num_inference_steps) asked.guidance_scale = Number(form.guidance);
           if (form.steps && each.num_inference_steps) asked.num_inference_steps = Number(form.steps);
           if (form.negative && each.num_inference_steps) asked.negative_prompt = form.negative;
           const video = await api.create(asked);
@@ -179,8 +179,8 @@ export function Create({ models }) {
             <input type="number" min="1" max="200" placeholder=${model.num_inference_steps} value=${form.steps}
               onInput=${set("steps")} /></label>
           <label class="narrow">${say("guidance")}
-            <input type="number" min="0" max="20" step="any" required value=${form.guidance}
-              onInput=${set("guidance")} /></label>`}
+            <input type="number" min="0" max="20" step="any" placeholder=${model.guidance_scale}
+              value=${form.guidance} onInput=${set("guidance")} /></label>`}
           <label class="narrow">${say("bestOf")}
             <input type="number" min="1" max="64" required value=${form.bestOf} onInput=${set("bestOf")} /></label>
         </div>
