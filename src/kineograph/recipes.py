@@ -95,7 +95,7 @@ def shapes_two() -> dict[str, Any]:
     one = shapes()
     return {
         "data": one["data"] | {"two_objects": 1.0},
-        "model": one["model"] | {"objects": 2, "width": 256, "guidance": 1.5},
+        "model": one["model"] | {"objects": 2, "guidance": 1.5},
         "training": one["training"],
     }
 

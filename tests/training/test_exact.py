@@ -22,6 +22,7 @@ from kineograph.models.base import Phase, VideoModel
 from kineograph.training import resume
 from kineograph.training.ema import EMA
 from kineograph.training.loop import Hooks, Status, Trainer
+from kineograph.training.muon import Muon
 
 Make = Callable[..., Trainer]
 
@@ -97,15 +98,16 @@ def test_a_signal_to_the_whole_job_leaves_those_who_render(trainer: Make, tmp_pa
 
 
 class Tiny(nn.Linear):
-    """A model of one phase."""
+    """A model of one phase, with a matrix that Muon moves and a bias that Adam does."""
 
     def __init__(self) -> None:
         super().__init__(2, 2)
-        self.phases = [Phase("all", [*self.parameters()], lambda batch: {})]
+        parameters = [*self.parameters()]
+        self.phases = [Phase("all", parameters, lambda batch: {}, matrices=parameters[:1])]
 
 
 def state_of(model: Any) -> resume.State:
-    return resume.State(model, EMA(model, 0.0), {"all": torch.optim.AdamW(model.parameters())})
+    return resume.State(model, EMA(model, 0.0), {"all": Muon(*model.phases, torch.float32)})
 
 
 def test_moments_go_where_their_weights_are() -> None:
@@ -117,8 +119,22 @@ def test_moments_go_where_their_weights_are() -> None:
         there = state_of(Tiny())
     there.restore(here.snapshot())
     moments = [t for each in there.optimizers["all"].state.values() for t in each.values()]
-    assert len(moments) == 6
+    assert len(moments) == 1 + 3
     assert {tensor.device.type for tensor in moments} == {"meta"}
+
+
+def test_a_checkpoint_from_before_muon_goes_on_and_one_without_moments_does_not() -> None:
+    """Adam's first moment is the mean that Muon takes; a bias cannot do with that alone."""
+    here = state_of(Tiny())
+    here.model(torch.ones(1, 2)).sum().backward()
+    here.optimizers["all"].step()
+    told = here.snapshot()
+    mean = told["optimizer"]["all/0/exp_avg"]
+    older = {"all/0/exp_avg_sq": mean.square(), "all/0/step": torch.ones(())}
+    here.restore(told | {"optimizer": {**told["optimizer"], **older}})
+    short = {name: each for name, each in told["optimizer"].items() if name != "all/1/step"}
+    with pytest.raises(RequestError, match="another model"):
+        here.restore(told | {"optimizer": short})
 
 
 def test_the_newest_checkpoint_has_the_highest_number(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_a_trace_of_three_steps_is_written_and_told_of(trainer: Make, tmp_path: 
         "ProfilerStep#4",
         "ProfilerStep#5",
     }
-    assert any("Adam" in name for name in names)
+    assert any("Muon" in name for name in names)
 
 
 def test_a_training_that_is_too_short_says_that_there_is_no_trace(

@@ -60,6 +60,8 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     """Decoupled from the gradient (AdamW, Loshchilov and Hutter 2019)."""
+    matrices: list[nn.Parameter] = field(default_factory=list)
+    """Those of its parameters that step by Muon, without weight decay (`training/muon.py`)."""
     start: float = 0.0
     stop: float = 1.0
 

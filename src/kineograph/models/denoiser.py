@@ -200,6 +200,10 @@ class Denoiser(nn.Module):
         """What is said to listeners (B, objects, listeners, D) => to courses (B, N, D)."""
         return heard.flatten(1, 2)[:, self.heard]
 
+    def matrices(self) -> list[nn.Parameter]:
+        """The weights inside its blocks, which take features to features."""
+        return [each for each in self.blocks.parameters() if each.ndim == 2]
+
     @torch.no_grad()
     def measure(self, codes: Tensor) -> None:
         """Find ``spread`` and ``close`` from codes (B, T, D), over the first turns.

@@ -103,6 +103,8 @@ class Model(VideoModel):
             learning,
             self.denoiser_losses,
             start=config.autoencoder_share,
+            # To make steps orthogonal costs as much as a turn if a clip is a single course.
+            matrices=self.denoiser.matrices() if config.objects else [],
         )
         self.phases = [
             *self.autoencoder.phases(),

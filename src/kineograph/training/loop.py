@@ -26,6 +26,7 @@ from kineograph.training.ema import EMA
 from kineograph.training.environment import choose_device, with_precision
 from kineograph.training.feed import Feed
 from kineograph.training.metrics_log import MetricsLog
+from kineograph.training.muon import Muon
 from kineograph.training.settings import TrainingConfig
 from kineograph.training.step import Place, Stepper
 from kineograph.training.stopping import Signals, Stopping
@@ -110,14 +111,8 @@ class Trainer:
             self._whole = copy.deepcopy(self.ema.model).cpu()
             sharding.shard(self.model)
             sharding.shard(self.ema.model)
-        optimizers: dict[str, torch.optim.Optimizer] = {
-            phase.name: torch.optim.AdamW(
-                sharding.groups(phase),
-                lr=1.0,
-                betas=phase.betas,
-                weight_decay=phase.weight_decay,
-                fused=True,
-            )
+        optimizers = {
+            phase.name: Muon(phase, torch.bfloat16 if config.precision == "bf16" else torch.float32)
             for phase in model.phases
         }
         self.state = resume.State(self.model, self.ema, optimizers)

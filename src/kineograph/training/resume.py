@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from kineograph.core.errors import RequestError, in_short
 from kineograph.core.files import check_seal, is_temporary, new_folder, read_json
 from kineograph.models.base import VideoModel
 from kineograph.training.ema import EMA
+from kineograph.training.muon import Muon
 from kineograph.training.run_folder import checkpoints
 from kineograph.training.sharding import as_part, load, local, whole
 
@@ -35,7 +36,7 @@ class State:
 
     model: VideoModel
     ema: EMA[VideoModel]
-    optimizers: dict[str, torch.optim.Optimizer]
+    optimizers: dict[str, Muon]
 
     def tensors(self) -> Snapshot:
         """All of them, as they are; all processes have to ask for what they hold in parts."""
@@ -81,7 +82,7 @@ class State:
             moments.setdefault((owner, int(number)), {})[what] = tensor
         for name, index, parameter, state in self._parameters():
             found = moments.pop((name, index), {})
-            _check_moments(found, parameter)
+            _check_moments(found, parameter, self.optimizers[name].matrices)
             state.clear()
             for what, tensor in found.items():
                 # A count of steps is no part; a fused optimiser looks for it beside the weights.
@@ -90,7 +91,7 @@ class State:
             raise ValueError(f"moments of {', '.join(f'{name}/{n}' for name, n in moments)}")
 
     def _moments(self) -> Iterator[tuple[str, Tensor]]:
-        """Adam's moments as ``phase/parameter/name``; all its state is tensors."""
+        """Moments as ``phase/parameter/name``; all its state is tensors."""
         for name, index, _, state in self._parameters():
             for what, tensor in state.items():
                 yield f"{name}/{index}/{what}", whole(tensor)
@@ -103,9 +104,16 @@ class State:
                 yield name, index, parameter, optimizer.state[parameter]
 
 
-def _check_moments(found: Mapping[str, Tensor], parameter: Tensor) -> None:
-    """See that Adam's moments are those of a parameter. Raises ValueError where they are not."""
-    if found and set(found) != {"step", "exp_avg", "exp_avg_sq"}:
+def _check_moments(
+    found: Mapping[str, Tensor], parameter: Tensor, matrices: Sequence[Tensor]
+) -> None:
+    """See that moments are those of a parameter. Raises ValueError where they are not.
+
+    Of ``matrices`` there is one; older checkpoints have Adam's, of which that is the first.
+    """
+    adams = {"step", "exp_avg", "exp_avg_sq"}
+    least = {"exp_avg"} if any(parameter is each for each in matrices) else adams
+    if found and not least <= set(found) <= adams:
         raise ValueError(f"moments {', '.join(found)}")
     for name, tensor in found.items():
         shape = torch.Size() if name == "step" else parameter.shape

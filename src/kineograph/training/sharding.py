@@ -39,7 +39,9 @@ def shard(model: VideoModel) -> None:
         if own and not [*module.children()] and module not in held:
             fully_shard(module, reshard_after_forward=True)  # also where no backward follows
     now = dict(model.named_parameters())
-    lists = {id(phase.parameters): phase.parameters for phase in model.phases}
+    lists = {
+        id(each): each for phase in model.phases for each in (phase.parameters, phase.matrices)
+    }
     for parameters in lists.values():
         parameters[:] = [now[names[id(parameter)]] for parameter in parameters]
 

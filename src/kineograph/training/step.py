@@ -137,8 +137,8 @@ class Stepper:
                 self._halve(batch, place, error)
         norm = sharding.clip(phase.parameters, config.gradient_clip or math.inf)
         bad = ~(norm + losses["total"]).isfinite()
-        # With this set, PyTorch's fused Adam leaves all as it was, and nobody waits for a GPU.
-        optimizer.found_inf = bad.float()  # type: ignore[attr-defined]  # as its GradScaler does
+        # With this set it leaves all as it was, and nobody waits for a GPU.
+        optimizer.found_inf = bad.float()
         optimizer.step()
         return losses, bad
 
