@@ -33,6 +33,7 @@ from kineograph.training import schedules
 from kineograph.training.ema import EMA
 from kineograph.training.environment import environment
 from kineograph.training.loop import Hooks, Status, Trainer
+from kineograph.training.muon import Muon
 from kineograph.training.resume import Saver
 from kineograph.training.trial import Stretch, stretches_of
 
@@ -52,14 +53,7 @@ class Bare:
         self.model = copy.deepcopy(trainer.model)
         self.ema = EMA(self.model, self.config.ema)
         self.optimizers = {
-            phase.name: torch.optim.AdamW(
-                phase.parameters,
-                lr=1.0,
-                betas=phase.betas,
-                weight_decay=phase.weight_decay,
-                fused=True,
-            )
-            for phase in self.model.phases
+            phase.name: Muon(phase, self.config.precision) for phase in self.model.phases
         }
 
     def step(self, index: int, progress: float) -> None:

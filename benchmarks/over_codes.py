@@ -31,6 +31,7 @@ from kineograph.sampling.pipeline import Pipeline
 from kineograph.training import schedules
 from kineograph.training.ema import EMA
 from kineograph.training.environment import with_precision
+from kineograph.training.muon import Muon
 
 AT_ONCE = 64  # clips that become codes together
 
@@ -57,7 +58,7 @@ def trained(model: Any, recipe: recipes.Recipe, codes: Any, tokens: Any, asked: 
     """The average of the weights after all turns."""
     training = recipe.training
     (phase,) = {id(each): each for each in model.phases if each.name == "denoiser"}.values()
-    optimizer = torch.optim.Adam(phase.parameters, lr=1.0, betas=phase.betas, fused=True)
+    optimizer = Muon(phase, training.precision)
     ema = EMA(model, training.ema)
     model.requires_grad_(False)
     for parameter in phase.parameters:

@@ -26,6 +26,7 @@ from kineograph import recipes
 from kineograph.lessons import begin
 from kineograph.models.base import Phase, TensorBatch, VideoModel
 from kineograph.training.environment import choose_device, environment, with_precision
+from kineograph.training.muon import Muon
 
 RESULTS = Path(__file__).resolve().parent / "results" / "roofline.json"
 RECIPES = {"flow": "tutorial", "gan": "tutorial-gan"}
@@ -75,9 +76,9 @@ def turn(
     machine: Machine, model: VideoModel, phase: Phase, batch: TensorBatch
 ) -> Callable[[], None]:
     """One step of a phase's optimiser, as the training loop takes it."""
-    optimizer = torch.optim.AdamW(
-        phase.parameters, lr=1e-6, betas=phase.betas, weight_decay=phase.weight_decay, fused=True
-    )
+    optimizer = Muon(phase, machine.precision)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-6
 
     def work() -> None:
         model.requires_grad_(False)

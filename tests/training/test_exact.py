@@ -107,7 +107,7 @@ class Tiny(nn.Linear):
 
 
 def state_of(model: Any) -> resume.State:
-    return resume.State(model, EMA(model, 0.0), {"all": Muon(*model.phases, torch.float32)})
+    return resume.State(model, EMA(model, 0.0), {"all": Muon(*model.phases, "fp32")})
 
 
 def test_moments_go_where_their_weights_are() -> None:

@@ -42,7 +42,7 @@ def learned(layer: nn.Linear, *optimizers: torch.optim.Optimizer) -> Tensor:
 
 def test_matrices_go_as_by_pytorchs_own_muon() -> None:
     layer, phase = network()
-    start, optimizer = layer.weight.detach().clone(), Muon(phase, torch.bfloat16)
+    start, optimizer = layer.weight.detach().clone(), Muon(phase, "bf16")
     for group in optimizer.param_groups:
         group["lr"] = 0.01
     own = learned(layer, optimizer)
@@ -60,7 +60,7 @@ def test_matrices_go_as_by_pytorchs_own_muon() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_turn_that_is_not_finite_leaves_all_as_it_was(bad: float) -> None:
     layer, phase = network()
-    optimizer = Muon(phase, torch.float32)
+    optimizer = Muon(phase, "fp32")
     learned(layer, optimizer)
     held = [*layer.parameters(), optimizer.state[layer.weight]["exp_avg"]]
     before = [each.clone() for each in held]

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from kineograph.core.errors import MachineError, RequestError
 from kineograph.core.machine import processors
 from kineograph.data.clip import Source
@@ -111,10 +109,7 @@ class Trainer:
             self._whole = copy.deepcopy(self.ema.model).cpu()
             sharding.shard(self.model)
             sharding.shard(self.ema.model)
-        optimizers = {
-            phase.name: Muon(phase, torch.bfloat16 if config.precision == "bf16" else torch.float32)
-            for phase in model.phases
-        }
+        optimizers = {phase.name: Muon(phase, config.precision) for phase in model.phases}
         self.state = resume.State(self.model, self.ema, optimizers)
         self.stepper = Stepper(
             self.state,

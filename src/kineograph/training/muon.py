@@ -27,9 +27,9 @@ _LENGTH = 0.4  # root of the mean square of a step, in learning rates
 
 class Muon(torch.optim.AdamW):
     """A phase's optimiser. It heeds ``found_inf`` as PyTorch's fused Adam does: where that is 1,
-    all stays as it was. ``dtype`` is that of the iteration."""
+    all stays as it was. ``precision`` is that of the training, and of the iteration."""
 
-    def __init__(self, phase: Phase, dtype: torch.dtype) -> None:
+    def __init__(self, phase: Phase, precision: str) -> None:
         super().__init__(
             sharding.groups(phase),
             lr=1.0,
@@ -37,11 +37,12 @@ class Muon(torch.optim.AdamW):
             weight_decay=phase.weight_decay,
             fused=True,
         )
-        self.matrices, self.dtype = phase.matrices, dtype
-        self.found_inf = torch.zeros(())
+        self.matrices = phase.matrices
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.found_inf = torch.zeros((), device=phase.parameters[0].device)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # no loss
         """One step from the gradients, which those of matrices lose."""
         ok = 1 - self.found_inf
         learning, meant = [], []
