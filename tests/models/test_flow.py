@@ -93,7 +93,7 @@ def exact(fresh: Model, mean: torch.Tensor) -> Model:
         own = mean * prompted[:, None, None]
         return own + t * (x - t * own) / (t.square() + (1 - t).square())
 
-    fresh.denoiser.forward = denoiser  # type: ignore[method-assign]  # for this one
+    fresh.denoiser.forward = denoiser  # type: ignore[method-assign]  # of this one alone
     return fresh
 
 
@@ -125,8 +125,7 @@ def test_a_clip_whose_objects_come_too_close_is_made_of_another_noise(
 
     def made() -> torch.Tensor:
         told.clear()
-        watch = lambda done, clips: told.append(done)  # noqa: E731  # of one line
-        return fresh.generate(TOKENS, noise, steps=4, watch=watch)
+        return fresh.generate(TOKENS, noise, steps=4, watch=lambda done, clips: told.append(done))
 
     plain, other = made(), fresh.generate(TOKENS, noise.roll(2, -1), steps=4)
     answers = iter([[True, False], [True, False], [False, False]])
@@ -135,7 +134,9 @@ def test_a_clip_whose_objects_come_too_close_is_made_of_another_noise(
     assert torch.equal(again[1], plain[1])
     assert torch.allclose(again[0], other[0])
     assert told == [0.0, 0.25, 0.5, 0.75, 1.0]
-    monkeypatch.setattr(fresh.denoiser, "too_close", lambda codes: torch.ones(len(codes)))
+    monkeypatch.setattr(
+        fresh.denoiser, "too_close", lambda codes: torch.ones(len(codes), dtype=torch.bool)
+    )
     assert torch.isfinite(made()).all(), "at some time it has to do"
 
 

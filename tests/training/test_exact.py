@@ -132,6 +132,9 @@ def test_a_checkpoint_from_before_muon_goes_on_and_one_without_moments_does_not(
     mean = told["optimizer"]["all/0/exp_avg"]
     older = {"all/0/exp_avg_sq": mean.square(), "all/0/step": torch.ones(())}
     here.restore(told | {"optimizer": {**told["optimizer"], **older}})
+    here.model(torch.ones(1, 2)).sum().backward()
+    here.optimizers["all"].step()
+    assert here.not_finite() is None
     short = {name: each for name, each in told["optimizer"].items() if name != "all/1/step"}
     with pytest.raises(RequestError, match="another model"):
         here.restore(told | {"optimizer": short})

@@ -95,15 +95,15 @@ class Model(VideoModel):
         self.denoiser = Denoiser(config, layout, frames, vocabulary_size, self.language_model)
         learning = [*self.denoiser.parameters()]
         self.matching = None
-        if isinstance(layout, objects.Codes) and layout.objects > 1:
-            self.matching = objects.Matching(config.text_features, layout)
+        if self.denoiser.many:
+            self.matching = objects.Matching(config.text_features, self.denoiser.many)
             learning += self.matching.parameters()
         denoising = Phase(
             "denoiser",
             learning,
             self.denoiser_losses,
             start=config.autoencoder_share,
-            # To make steps orthogonal costs as much as a turn if a clip is a single course.
+            # Of a single course a turn has fewer products than it takes to make a step orthogonal.
             matrices=self.denoiser.matrices() if config.objects else [],
         )
         self.phases = [

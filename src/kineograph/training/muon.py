@@ -4,7 +4,7 @@ The gradient of a matrix has a few directions with most of its length, and many 
 takes the mean of the last ones and makes all directions nearly as long (its orthogonal factor, by
 Newton and Schulz's iteration), so that what is rare is learned as fast as what is frequent. Its
 steps are twice as long as Adam's (0.2 learning rates in the root of the mean square, Liu et al.
-2025, §2.2), with which a flow over two objects learned more. PyTorch has a Muon of its own, which
+2025, §2.2), which left a flow over two objects a lower loss. PyTorch has a Muon of its own, which
 iterates in bfloat16 alone, and cannot leave out a turn that is not finite.
 """
 

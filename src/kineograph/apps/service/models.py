@@ -35,8 +35,9 @@ class Known:
     width: int
     fps: float
     num_inference_steps: int | None
-    guidance_scale: float
     """What it takes unless somebody asks for another number; None where it takes no steps."""
+    guidance_scale: float
+    """The same of guidance."""
     captions: tuple[str, ...] = field(repr=False)
     accuracy: float | None
     learns: bool
